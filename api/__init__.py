@@ -1,0 +1,1 @@
+"""The HTTP service. It never imports torch: what a model knows reaches it through the records."""

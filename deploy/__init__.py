@@ -1,0 +1,1 @@
+"""How Leaktrace is run: the embedded stack, container images and Kubernetes manifests."""

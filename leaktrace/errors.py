@@ -1,0 +1,38 @@
+"""The root of every error that Leaktrace raises on purpose.
+
+Each port names its own errors beside itself, as subclasses of the root or of one of the three kinds below, so that
+a caller can catch one error, one kind or all of them. What an error knows are attributes; its text says what to do.
+
+    LeaktraceError
+    |-- InvalidInput        the caller gave something that cannot be used
+    |   `-- ImageRefused        one image cannot be attributed (leaktrace.science.images names each reason)
+    |-- Unavailable         a server, object or model that should be there is not
+    |   |-- ObjectStoreUnavailable, ObjectMissing      (leaktrace.objects)
+    |   |-- QueueUnavailable                           (leaktrace.queue)
+    |   `-- ModelUnusable                              (leaktrace.science.model)
+    `-- Conflict            the request contradicts what is already recorded
+"""
+
+
+class LeaktraceError(Exception):
+    """Root of the tree. `code` is stable and machine-readable; the text is for a person."""
+
+    code = "error"
+
+
+class InvalidInput(LeaktraceError):
+    """The caller gave something that cannot be used; the text says what would be accepted."""
+
+    code = "invalid_input"
+
+
+class Unavailable(LeaktraceError):
+    """Something that should be there is not; trying again later may help."""
+
+    code = "unavailable"
+
+
+class Conflict(LeaktraceError):
+    """The request contradicts what is already recorded."""
+
+    code = "conflict"

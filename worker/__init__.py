@@ -1,0 +1,1 @@
+"""The Celery workers: they claim shards, attribute their images and record what came out."""
