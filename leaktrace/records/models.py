@@ -1,0 +1,352 @@
+"""The tables. One class each, told in the order in which an image meets them.
+
+Ids are version 7 UUIDs made by Postgres 18, so they sort by age and serve as page cursors. Every row that belongs to
+a tenant carries its `tenant_id`, and every query filters by it. Counts are never stored: they are counted.
+"""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pgvector.sqlalchemy import Vector
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+BATCH_STATES = (
+    "uploading", "validating", "queued", "in_progress", "finalizing", "completed",
+    "failed", "expired", "cancelling", "cancelled",
+)  # fmt: skip
+ITEM_STATES = ("pending", "running", "succeeded", "failed", "cancelled")
+SHARD_STATES = ("queued", "leased", "done")
+DENSITY_STATES = ("candidate", "shadow", "active", "retired")
+VERDICTS = ("generator", "unseen", "inconclusive")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
+
+
+class Base(DeclarativeBase):
+    """Gives every constraint a predictable name, which migrations need, and every timestamp its zone."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+        datetime: DateTime(timezone=True),
+        str: Text,
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+def _uuid7() -> Mapped[UUID]:
+    return mapped_column(primary_key=True, server_default=text("uuidv7()"))
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+def _tenant() -> Mapped[UUID]:
+    return mapped_column(ForeignKey("tenants.id"))
+
+
+class Tenant(Base):
+    """Whoever owns batches; tenants never see one another's."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[UUID] = _uuid7()
+    name: Mapped[str] = mapped_column(unique=True)
+    daily_image_quota: Mapped[int | None] = mapped_column(BigInteger)  # null: the service's default
+    created_at: Mapped[datetime] = _now()
+
+
+class ApiKey(Base):
+    """`lk_live_<public_id>_<secret>`; only the secret's SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = _uuid7()
+    tenant_id: Mapped[UUID] = _tenant()
+    public_id: Mapped[str] = mapped_column(unique=True)
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    name: Mapped[str]
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class ImageUsage(Base):
+    """Images that a tenant submitted on one day (UTC); what quotas are checked against."""
+
+    __tablename__ = "image_usage"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    images: Mapped[int] = mapped_column(BigInteger)
+
+
+class Batch(Base):
+    """Images submitted together. One timestamp a state, set when the state is entered."""
+
+    __tablename__ = "batches"
+    __table_args__ = (_one_of("state", BATCH_STATES), Index(None, "tenant_id", "id"))
+
+    id: Mapped[UUID] = _uuid7()
+    tenant_id: Mapped[UUID] = _tenant()
+    name: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'::jsonb")
+    )  # the client's metadata
+    state: Mapped[str] = mapped_column(server_default="uploading")
+    error: Mapped[str | None]  # why the batch itself could not be taken
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime]
+    validating_at: Mapped[datetime | None]
+    queued_at: Mapped[datetime | None]
+    in_progress_at: Mapped[datetime | None]
+    finalizing_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    expired_at: Mapped[datetime | None]
+    cancelling_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+
+
+class Image(Base):
+    """Verified bytes, once a tenant and content, however many items show them."""
+
+    __tablename__ = "images"
+    __table_args__ = (UniqueConstraint("tenant_id", "sha256"),)
+
+    id: Mapped[UUID] = _uuid7()
+    tenant_id: Mapped[UUID] = _tenant()
+    sha256: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    format: Mapped[str | None]  # known once decoded
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    created_at: Mapped[datetime] = _now()
+
+
+class Shard(Base):
+    """The unit of queueing: items of one batch that one message carries and one worker claims by a lease."""
+
+    __tablename__ = "shards"
+    __table_args__ = (
+        _one_of("state", SHARD_STATES),
+        Index("ix_shards_unfinished", "batch_id", postgresql_where=text("state <> 'done'")),
+        Index("ix_shards_open_lease", "lease_expires_at", postgresql_where=text("state = 'leased'")),
+    )
+
+    id: Mapped[UUID] = _uuid7()
+    tenant_id: Mapped[UUID] = _tenant()
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
+    state: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))  # claims that a worker began
+    lease_owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = _now()
+    enqueued_at: Mapped[datetime] = _now()
+    finished_at: Mapped[datetime | None]
+
+
+class Item(Base):
+    """One entry of a batch: the client's `custom_id` and what became of its image.
+
+    A multipart upload has an `image_id` from the start. A presigned upload has `staged_sha256` until a worker has
+    checked the object's hash and given it its image.
+    """
+
+    __tablename__ = "items"
+    __table_args__ = (
+        _one_of("state", ITEM_STATES),
+        UniqueConstraint("batch_id", "custom_id"),
+        Index(None, "batch_id", "state", "id"),
+        Index(None, "shard_id"),
+        Index(None, "image_id"),
+        CheckConstraint("(state = 'failed') = (error_code IS NOT NULL)", name="failed_has_code"),
+        CheckConstraint(
+            "(state = 'succeeded') = (attribution_id IS NOT NULL)", name="succeeded_has_attribution"
+        ),
+    )
+
+    id: Mapped[UUID] = _uuid7()
+    tenant_id: Mapped[UUID] = _tenant()
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
+    custom_id: Mapped[str]
+    file_name: Mapped[str | None]  # as the client gave it; shown, never trusted
+    state: Mapped[str] = mapped_column(server_default="pending")
+    image_id: Mapped[UUID | None] = mapped_column(ForeignKey("images.id"))
+    staged_sha256: Mapped[str | None]
+    shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shards.id", ondelete="SET NULL"))
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    error_code: Mapped[str | None]
+    error_detail: Mapped[str | None]
+    attribution_id: Mapped[UUID | None] = mapped_column(ForeignKey("attributions.id"))
+    created_at: Mapped[datetime] = _now()
+    finished_at: Mapped[datetime | None]
+
+
+class ModelVersion(Base):
+    """A model that some worker has loaded and whose self-test passed."""
+
+    __tablename__ = "model_versions"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    card: Mapped[dict[str, Any]]
+    classes: Mapped[list[str]]
+    embedding_dim: Mapped[int]
+    registered_at: Mapped[datetime] = _now()
+
+
+class DensityVersion(Base):
+    """An open-set density of one model version, published in the object store; at most one is active."""
+
+    __tablename__ = "density_versions"
+    __table_args__ = (
+        _one_of("state", DENSITY_STATES),
+        Index(
+            "uq_density_versions_active",
+            "model_version",
+            unique=True,
+            postgresql_where=text("state = 'active'"),
+        ),
+        UniqueConstraint("version", "model_version"),
+    )
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    state: Mapped[str] = mapped_column(server_default="candidate")
+    object_key: Mapped[str]
+    sha256: Mapped[str]
+    known_images: Mapped[int]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    activated_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+
+
+class Refit(Base):
+    """One run of the scheduled refit, recorded also when it changed nothing."""
+
+    __tablename__ = "refits"
+
+    id: Mapped[UUID] = _uuid7()
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    density_version: Mapped[str | None] = mapped_column(ForeignKey("density_versions.version"))
+    outcome: Mapped[str]  # published | no_change | refused
+    reason: Mapped[str]
+    at: Mapped[datetime] = _now()
+
+
+class Attribution(Base):
+    """What one model version says of one image. Self-contained: it names all that made it.
+
+    `embedding` has no fixed dimension: models differ, and each model version gets a partial index with its own.
+    """
+
+    __tablename__ = "attributions"
+    __table_args__ = (
+        _one_of("verdict", VERDICTS),
+        UniqueConstraint("image_id", "model_version"),
+        Index(None, "model_version", "density_version"),
+        ForeignKeyConstraint(
+            ["density_version", "model_version"],
+            ["density_versions.version", "density_versions.model_version"],
+        ),
+    )
+
+    id: Mapped[UUID] = _uuid7()
+    tenant_id: Mapped[UUID] = _tenant()
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    density_version: Mapped[str]
+    verdict: Mapped[str]
+    generator: Mapped[str | None]
+    p_value: Mapped[float] = mapped_column(Float(53))
+    smallest_p: Mapped[float] = mapped_column(Float(53))
+    alpha: Mapped[float] = mapped_column(Float(53))
+    reason: Mapped[str]
+    probabilities: Mapped[dict[str, Any]]
+    p_values: Mapped[dict[str, Any]]
+    explanation: Mapped[dict[str, Any]]
+    extended: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    timings: Mapped[dict[str, Any]]  # seconds a stage: fetch, decode, attribute
+    embedding: Mapped[Any] = mapped_column(Vector())
+    created_at: Mapped[datetime] = _now()
+
+
+class Worker(Base):
+    """A worker process that has passed its self-test; alive while `seen_at` is recent."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    density_version: Mapped[str]
+    device: Mapped[str]
+    started_at: Mapped[datetime] = _now()
+    seen_at: Mapped[datetime] = _now()
+
+
+class IdempotencyKey(Base):
+    """The stored answer of a creating request; `status` is null while it is in flight."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    route: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    payload_sha256: Mapped[str]
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, Any] | None]
+    body: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class AuditEvent(Base):
+    """Who did what, append-only: a trigger refuses updates and deletes."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index(None, "tenant_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id"))
+    actor: Mapped[str]  # "key:<public_id>", "cli" or "system"
+    action: Mapped[str]  # for example "batch.cancelled"
+    subject: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    at: Mapped[datetime] = _now()

@@ -1,0 +1,76 @@
+"""The one typed description of how Leaktrace is configured.
+
+Values come from the environment (prefix `LEAKTRACE_`). Only the edges read it: the two `app.py`, the migrations and
+the command line; below them plain arguments travel. Every value has a default that works with `make demo`, except
+the addresses and secrets of the three servers, which the embedded stack or the operator sets.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings of the API, the worker, beat and the command line."""
+
+    model_config = SettingsConfigDict(env_prefix="LEAKTRACE_", extra="ignore", frozen=True)
+
+    # The three servers.
+    database_url: SecretStr = Field(description="postgresql+psycopg://user:password@host:port/database")
+    broker_url: SecretStr = Field(description="redis://:password@host:port/0")
+    s3_endpoint_url: str | None = Field(None, description="Leave unset for Amazon's own endpoint.")
+    s3_access_key: SecretStr = Field(description="Access key of the bucket.")
+    s3_secret_key: SecretStr = Field(description="Secret key of the bucket.")
+    s3_bucket: str = "leaktrace"
+    s3_region: str = "us-east-1"
+    s3_public_endpoint_url: str | None = Field(
+        None,
+        description="The endpoint as clients reach it, put into presigned uploads; default s3_endpoint_url.",
+    )
+
+    # The API.
+    log_level: str = "INFO"
+    database_pool_size: int = Field(10, ge=1)
+    max_image_bytes: int = Field(64_000_000, ge=1, description="A larger file is refused as too_many_bytes.")
+    max_image_pixels: int = Field(
+        120_000_000, ge=1, description="More pixels are refused as too_many_pixels."
+    )
+    max_images_per_request: int = Field(1_000, ge=1, description="Files in one multipart request.")
+    max_images_per_batch: int = Field(100_000, ge=1)
+    max_request_body_bytes: int = Field(1_000_000, ge=1, description="Bodies that are not uploads.")
+    daily_image_quota: int = Field(1_000_000, ge=0, description="Images a tenant may submit in 24 hours.")
+    max_backlog_images: int = Field(
+        1_000_000, ge=1, description="New batches are refused beyond this backlog."
+    )
+    batch_expires_after_hours: int = Field(24, ge=1, description="An unclosed or unfinished batch expires.")
+    idempotency_keep_hours: int = Field(48, ge=24)
+    presigned_upload_minutes: int = Field(60, ge=1)
+
+    # The worker.
+    model: str = Field("starter", description="Name of a shipped model or a model folder.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    torch_threads: int | None = Field(None, ge=1, description="CPU threads of torch; default: one a core.")
+    shard_images: int = Field(64, ge=1, le=256, description="Images in one queue message.")
+    lease_seconds: int = Field(
+        60, ge=2, description="A worker that does not renew its lease this long is dead."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Times an image may take a worker down before it is failed."
+    )
+    decode_threads: int = Field(4, ge=1)
+    max_batch_images: int = Field(32, ge=1, description="Largest batch of the GPU executor.")
+    progress_path: Path | None = Field(None, description="File the worker touches as it makes progress.")
+
+    # Beat.
+    sweep_interval_seconds: float = Field(10.0, gt=0)
+    expiry_interval_seconds: float = Field(60.0, gt=0)
+    refit_interval_seconds: float = Field(3600.0, gt=0)
+    density_stale_after_seconds: float = Field(86_400.0, gt=0)
+
+
+@cache
+def load_settings() -> Settings:
+    """Read the environment once a process."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""The database's history (Alembic). README.md has the rules for a safe change."""
