@@ -1,0 +1,186 @@
+"""Decoded pixels -> the crops that a model reads, under a named protocol that belongs to the model's version.
+
+No protocol but `paper` resizes anything: resampling erases the traces that attribution looks for. Every protocol is
+deterministic; what `scrambled` draws at random is drawn from the image's own content. It knows nothing of files,
+tensors or models.
+
+- neutral: native crops whose corners lie on the 8-pixel grid of JPEG blocks, each re-encoded at one quality;
+- native: the same crops as published, without re-encoding;
+- scrambled: native crops off that grid, each re-encoded at a quality from 60 to 95, so that an image's compression
+  history says nothing;
+- paper: shorter side to `crop_px` (bilinear, antialiased), then crops of the resized image; no re-encoding.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from leaktrace.science.images import DecodedImage, ImageHeader
+
+Protocol = Literal["neutral", "paper", "native", "scrambled"]
+Pixels = NDArray[np.uint8]
+
+PROTOCOLS: tuple[Protocol, ...] = ("neutral", "paper", "native", "scrambled")
+SCRAMBLED_QUALITIES = (60, 95)
+_GRID_PX = 8
+# Raised whenever the same protocol starts to give other pixels, so that models tell the two apart.
+_REVISION = 1
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become crops; part of a model's card and of its version.
+
+    `crops` is the number of crops an image gives, `jpeg_quality` the quality that `neutral` re-encodes at.
+    """
+
+    protocol: Protocol = "neutral"
+    crop_px: int = 256
+    crops: int = 1
+    jpeg_quality: int = 75
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol is {self.protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
+        if self.crop_px < _GRID_PX or self.crop_px % _GRID_PX:
+            raise ValueError(f"crop_px is {self.crop_px}; it must be a positive multiple of {_GRID_PX}")
+        if self.crops < 1:
+            raise ValueError(f"crops is {self.crops}; it must be at least 1")
+        if not 1 <= self.jpeg_quality <= 95:
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; it must be from 1 to 95")
+
+    def hash(self) -> str:
+        """SHA-256 over every field and the revision of this code, in hexadecimal."""
+        fields = json.dumps(asdict(self) | {"revision": _REVISION}, sort_keys=True)
+        return hashlib.sha256(fields.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """Crops (N, 3, crop_px, crop_px) uint8 of one image, and what identifies it.
+
+    `content_hash` is the SHA-256 of the prepared pixels (32 bytes; it seeds the noise), `sha256` that of the file.
+    `extended` is true when the image was too small for a crop and was continued by its own reflection.
+    """
+
+    crops: Pixels
+    header: ImageHeader
+    sha256: str
+    content_hash: bytes
+    extended: bool
+
+
+def prepare(image: DecodedImage, preprocessing: Preprocessing) -> PreparedImage:
+    """Cut and re-encode the crops of one image; the same pixels give the same crops on every call."""
+    if preprocessing.protocol == "paper":
+        crops, extended = _paper(image.pixels, preprocessing), False
+    elif preprocessing.protocol == "scrambled":
+        crops, extended = _scrambled(image.pixels, preprocessing)
+    else:
+        crops, extended = _on_grid(image.pixels, preprocessing)
+    stacked = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))  # (N, h, w, 3) -> (N, 3, h, w)
+    return PreparedImage(
+        crops=stacked,
+        header=image.header,
+        sha256=image.sha256,
+        content_hash=content_hash(stacked),
+        extended=extended,
+    )
+
+
+def content_hash(pixels: Pixels) -> bytes:
+    """SHA-256 over shape and values of an array of pixels: 32 bytes."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
+
+
+def _on_grid(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixels], bool]:
+    """Protocols `neutral` and `native`."""
+    canvas, extended = _extended(pixels, preprocessing.crop_px)
+    corners = _spread(canvas.shape[0], canvas.shape[1], preprocessing=preprocessing, grid_px=_GRID_PX)
+    crops = [_cut(canvas, top, left=left, side=preprocessing.crop_px) for top, left in corners]
+    if preprocessing.protocol == "neutral":
+        crops = [reencode(crop, preprocessing.jpeg_quality) for crop in crops]
+    return crops, extended
+
+
+def _scrambled(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixels], bool]:
+    """Random corners, never on the grid: a side without room for that is extended by up to 7 pixels."""
+    generator = np.random.default_rng(int.from_bytes(content_hash(pixels)))
+    side = preprocessing.crop_px
+    canvas, extended = _extended(pixels, side + _GRID_PX - 1)
+    tops, lefts = (_off_grid(length - side) for length in canvas.shape[:2])
+    lowest, highest = SCRAMBLED_QUALITIES
+    crops = []
+    for _ in range(preprocessing.crops):
+        crop = _cut(canvas, int(generator.choice(tops)), left=int(generator.choice(lefts)), side=side)
+        crops.append(reencode(crop, int(generator.integers(lowest, highest, endpoint=True))))
+    return crops, extended
+
+
+def _off_grid(span: int) -> list[int]:
+    return [corner for corner in range(span + 1) if corner % _GRID_PX]
+
+
+def _paper(pixels: Pixels, preprocessing: Preprocessing) -> list[Pixels]:
+    """Resize the shorter side as the paper's release does; its centre crop is the crop of N = 1."""
+    side = preprocessing.crop_px
+    height, width = pixels.shape[:2]
+    scale = side / min(height, width)
+    size = (max(side, round(width * scale)), max(side, round(height * scale)))
+    resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    corners = _spread(resized.shape[0], resized.shape[1], preprocessing=preprocessing, grid_px=1)
+    return [_cut(resized, top, left=left, side=side) for top, left in corners]
+
+
+def _spread(
+    height: int, width: int, *, preprocessing: Preprocessing, grid_px: int
+) -> Iterator[tuple[int, int]]:
+    """Corners (top, left) of N crops, spread evenly over the image and rounded down to the grid.
+
+    The crops lie in rows, in as many as suits the image's shape, with as equal a number in each as N allows; a row
+    or column of one is centred. On an image without room they overlap, down to N times the same crop.
+    """
+    crops, side = preprocessing.crops, preprocessing.crop_px
+    rows = min(crops, max(1, round((crops * height / width) ** 0.5)))
+    for row in range(rows):
+        top = _position(row, rows, span=height - side)
+        columns = crops * (row + 1) // rows - crops * row // rows
+        for column in range(columns):
+            left = _position(column, columns, span=width - side)
+            yield top // grid_px * grid_px, left // grid_px * grid_px
+
+
+def _position(index: int, count: int, *, span: int) -> int:
+    return span // 2 if count == 1 else span * index // (count - 1)
+
+
+def _extended(pixels: Pixels, side: int) -> tuple[Pixels, bool]:
+    """Continue short sides at the bottom and right by reflection, so that the pixels there stay on their grid.
+
+    The edge pixel is repeated: whole blocks then mirror onto whole blocks.
+    """
+    missing = [max(0, side - length) for length in pixels.shape[:2]]
+    if not any(missing):
+        return pixels, False
+    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric"), True
+
+
+def _cut(pixels: Pixels, top: int, *, left: int, side: int) -> Pixels:
+    return pixels[top : top + side, left : left + side]
+
+
+def reencode(pixels: Pixels, quality: int) -> Pixels:
+    """One pass through baseline JPEG, 4:2:0, standard Huffman tables: (H, W, 3) uint8 in and out."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, format="JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(file, formats=("JPEG",)) as image:
+        return np.asarray(image)
