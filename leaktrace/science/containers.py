@@ -69,8 +69,8 @@ def is_cut_short(data: bytes, image_format: str) -> bool:
 def _png_is_cut_short(data: bytes) -> bool:
     at = len(_PNG_MAGIC)
     while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        at += 12 + length
+        kind = data[at + 4 : at + 8]
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
         if kind == b"IEND":
             return at > len(data)
     return True

@@ -8,6 +8,7 @@ What is lost on purpose, the same way for every file:
 - 16-bit samples keep their high byte (what Pillow itself does to colour PNG and TIFF), so grey and colour agree and
   an 8-bit image that was widened to 16 bits comes back exactly;
 - transparent pixels are laid on white, the page that a person sees such an image on;
+- damage inside a JPEG's entropy-coded data, where the standard has no checksum, decodes as what libjpeg makes of it;
 - a profile that moves no colour by more than 2 levels is sRGB by another name, and one that cannot be used is no
   better than none: in both cases the pixels stay as they are, since a conversion rounds every one of them.
 """
@@ -115,7 +116,7 @@ class AnimatedImage(ImageRefused):
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What is decoded at all; the worst case for memory is about 8 bytes a pixel of `max_pixels`."""
+    """What is decoded at all; memory peaks at about 16 bytes a pixel, with alpha, profile and turn."""
 
     max_bytes: int = 64_000_000
     max_pixels: int = 120_000_000

@@ -1,7 +1,9 @@
 """Decoding: what is accepted comes out right, what is not is refused by name before it can do harm."""
 
+import hashlib
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -267,6 +269,14 @@ def test_corrupt_png_is_refused() -> None:
     assert isinstance(refusal(data), CorruptFile)
 
 
+def test_threads_agree_with_one() -> None:
+    files = [saved(scene(), image_format) for image_format in FORMATS] * 4
+    alone = [decode(data).pixels for data in files]
+    with ThreadPoolExecutor(4) as pool:
+        together = [decoded.pixels for decoded in pool.map(decode, files)]
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
 def test_file_hash_is_kept() -> None:
-    decoded = decode(saved(scene(), "PNG"))
-    assert len(decoded.sha256) == 64
+    data = saved(scene(), "PNG")
+    assert decode(data).sha256 == hashlib.sha256(data).hexdigest()
