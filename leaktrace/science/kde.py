@@ -1,0 +1,147 @@
+"""Exact Gaussian kernel density in float64, as a scikit-learn estimator that stays fast in 128 dimensions.
+
+Trees prune nothing at that dimension and, at small bandwidths, are wrong by many nats; here every pair counts. A
+block of queries costs one matrix product and one log-sum-exp, and the search for a bandwidth computes each pair's
+distance once for all bandwidths and folds. It knows nothing of generators, classes or calibration.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.model_selection import KFold
+from sklearn.utils import validation
+from sklearn.utils.validation import check_is_fitted
+
+Floats = NDArray[np.float64]
+
+BANDWIDTHS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+# Distances from a matrix product are used only while their rounding error stays under this in a log density.
+_TOLERANCE_NATS = 1e-10
+# A block small enough for the processor's cache is about twice as fast as one that is not.
+_CHUNK_BYTES = 4 << 20
+
+
+class GaussianKDE(DensityMixin, BaseEstimator):
+    """p(x) = 1/n sum_i N(x; x_i, h^2 I), with one bandwidth h for all dimensions: standardise first.
+
+    Parameters
+    ----------
+    bandwidth : a number, or "likelihood" for the one of `bandwidths` with the highest held-out likelihood.
+    bandwidths, folds, random_state : the candidates, and the shuffled folds that they are compared on.
+    chunk_bytes : memory for one block of distances; the answer does not depend on it beyond 1e-9 nats.
+
+    Attributes
+    ----------
+    bandwidth_ : float ; points_ : (n, d) float64, centred ; center_ : (d,)
+    log_likelihoods_ : (len(bandwidths),) total held-out log density, when a search was made.
+    """
+
+    def __init__(
+        self,
+        bandwidth: float | Literal["likelihood"] = "likelihood",
+        *,
+        bandwidths: Sequence[float] = BANDWIDTHS,
+        folds: int = 5,
+        random_state: int = 0,
+        chunk_bytes: int = _CHUNK_BYTES,
+    ) -> None:
+        self.bandwidth = bandwidth
+        self.bandwidths = bandwidths
+        self.folds = folds
+        self.random_state = random_state
+        self.chunk_bytes = chunk_bytes
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Keep the points (n, d) and settle the bandwidth. Raises ValueError naming what does not fit."""
+        points = self._checked(X, reset=True)
+        # Centring costs nothing and keeps |x|^2 + |y|^2 - 2 xy from cancelling far from the origin.
+        self.center_: Floats = points.mean(axis=0)
+        self.points_: Floats = points - self.center_
+        if isinstance(self.bandwidth, str):
+            self.log_likelihoods_ = self._held_out_likelihoods()
+            self.bandwidth_ = float(self.bandwidths[int(np.argmax(self.log_likelihoods_))])
+        else:
+            self.bandwidth_ = float(_positive([self.bandwidth])[0])
+        return self
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """Log density (m,) in nats of each row of X (m, d)."""
+        check_is_fitted(self)
+        queries = self._checked(X, reset=False) - self.center_
+        densities: Floats = self._log_densities(
+            queries, self.points_, bandwidths=np.array([self.bandwidth_])
+        )[0]
+        return densities
+
+    def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
+        """Total log density of X, the quantity that the bandwidth search maximises."""
+        return float(self.score_samples(X).sum())
+
+    def _checked(self, X: ArrayLike, *, reset: bool) -> Floats:
+        # Not every version of scikit-learn's type stubs has it.
+        checked: Floats = validation.validate_data(  # type: ignore[attr-defined, unused-ignore]
+            self, X, dtype=np.float64, reset=reset
+        )
+        return checked
+
+    def _held_out_likelihoods(self) -> Floats:
+        """Every fold against all others, each pair's distance computed once for all bandwidths."""
+        bandwidths = _positive(self.bandwidths)
+        if self.bandwidth != "likelihood":
+            raise ValueError(f"bandwidth is {self.bandwidth!r}; it must be a positive number or 'likelihood'")
+        if not 2 <= self.folds <= len(self.points_):
+            raise ValueError(f"{self.folds} folds cannot be made of n_samples = {len(self.points_)}")
+        total = np.zeros(len(bandwidths))
+        splits = KFold(self.folds, shuffle=True, random_state=self.random_state).split(self.points_)
+        for kept, held in splits:
+            total += self._log_densities(self.points_[held], self.points_[kept], bandwidths=bandwidths).sum(
+                axis=1
+            )
+        return total
+
+    def _log_densities(self, queries: Floats, points: Floats, *, bandwidths: Floats) -> Floats:
+        """Log densities (len(bandwidths), m) of queries (m, d) under kernels at points (n, d)."""
+        dimensions = points.shape[1]
+        normalisers = np.log(len(points)) + dimensions * np.log(bandwidths * np.sqrt(2 * np.pi))
+        sums = np.empty((len(bandwidths), len(queries)))
+        precision = 0.5 / bandwidths**2
+        ones = np.ones(len(points))
+        for rows, distances in self._blocks(queries, points, sharpest=float(precision.max())):
+            nearest = distances.min(axis=1, keepdims=True)
+            distances -= nearest
+            kernels = np.empty_like(distances)
+            for index, weight in enumerate(precision):
+                np.multiply(distances, -weight, out=kernels)
+                np.exp(kernels, out=kernels)
+                sums[index, rows] = np.log(kernels @ ones) - weight * nearest[:, 0]
+        densities: Floats = sums - normalisers[:, None]
+        return densities
+
+    def _blocks(self, queries: Floats, points: Floats, *, sharpest: float) -> Iterator[tuple[slice, Floats]]:
+        """Squared distances (rows, n) for a few queries at a time, within `chunk_bytes`."""
+        query_norms = np.einsum("ij,ij->i", queries, queries)
+        point_norms = np.einsum("ij,ij->i", points, points)
+        # Rounding of the product form, bounded by the largest terms that cancel.
+        largest = query_norms.max(initial=0) + point_norms.max(initial=0)
+        exact = 4 * np.finfo(np.float64).eps * largest * sharpest > _TOLERANCE_NATS
+        step = max(1, self.chunk_bytes // (8 * len(points)))
+        for start in range(0, len(queries), step):
+            rows = slice(start, min(start + step, len(queries)))
+            if exact:
+                yield rows, cdist(queries[rows], points, "sqeuclidean")
+                continue
+            distances: Floats = queries[rows] @ (-2 * points.T)
+            distances += query_norms[rows, None]
+            distances += point_norms
+            yield rows, np.maximum(distances, 0, out=distances)
+
+
+def _positive(bandwidths: Sequence[float]) -> Floats:
+    values = np.asarray(bandwidths, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values) & (values > 0)):
+        raise ValueError(f"bandwidths are {list(bandwidths)!r}; each must be a positive finite number")
+    return values
