@@ -99,12 +99,15 @@ class Postgres(EmbeddedServer):
             admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(ROLE), verifier))
         self.create_database(DATABASE)
 
-    def create_database(self, name: str) -> str:
-        """Make a database of the service's role, with pgvector in it, where there is none; returns its address."""
+    def create_database(self, name: str, *, template: str = "template1") -> str:
+        """Make a database of the service's role, with pgvector in it, where there is none; returns its address.
+
+        It starts as a copy of `template`, which nobody may be connected to.
+        """
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-                create = sql.SQL("CREATE DATABASE {} OWNER {}")
-                admin.execute(create.format(sql.Identifier(name), sql.Identifier(ROLE)))
+                names = [sql.Identifier(word) for word in (name, ROLE, template)]
+                admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(*names))
         with psycopg.connect(self._admin_address(name), autocommit=True) as admin:
             admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
         return self.url.removesuffix(f"/{DATABASE}") + f"/{name}"
