@@ -130,14 +130,16 @@ class GaussianKDE(DensityMixin, BaseEstimator):
         exact = 4 * np.finfo(np.float64).eps * largest * sharpest > _TOLERANCE_NATS
         step = max(1, self.chunk_bytes // (8 * len(points)))
         for start in range(0, len(queries), step):
-            rows = slice(start, min(start + step, len(queries)))
+            rows = slice(start, start + step)
             if exact:
-                yield rows, cdist(queries[rows], points, "sqeuclidean")
+                differences = cdist(queries[rows], points, "sqeuclidean").astype(np.float64, copy=False)
+                yield rows, differences
                 continue
-            distances: Floats = queries[rows] @ (-2 * points.T)
+            distances: Floats = (-2 * queries[rows]) @ points.T
             distances += query_norms[rows, None]
             distances += point_norms
-            yield rows, np.maximum(distances, 0, out=distances)
+            np.maximum(distances, 0, out=distances)
+            yield rows, distances
 
 
 def _positive(bandwidths: Sequence[float]) -> Floats:
