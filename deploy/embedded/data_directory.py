@@ -79,12 +79,13 @@ class DataDirectory:
             write_private_json(path, known)
         return str(known[name])
 
-    def port(self, name: str) -> int:
+    def port(self, name: str, *, preferred: int | None = None) -> int:
         """The port of that name: free, with port + GRPC_OFFSET free too; the same as last time where it still is."""
         path = self.path / "ports.json"
         known = read_json(path)
+        taken = {port for other, port in known.items() if other != name}
         if name not in known or not _is_free(known[name]):
-            known[name] = _free_port(excluded=set(known.values()))
+            known[name] = _free_port(preferred, taken=taken)
             write_private_json(path, known)
         return int(known[name])
 
@@ -109,11 +110,11 @@ def write_private_json(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _free_port(*, excluded: set[int]) -> int:
-    while True:
+def _free_port(preferred: int | None, *, taken: set[int]) -> int:
+    port = preferred
+    while port is None or port in taken or not _is_free(port):
         port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT + 1)
-        if port not in excluded and _is_free(port):
-            return port
+    return port
 
 
 def _is_free(port: int) -> bool:

@@ -80,6 +80,10 @@ class Seaweed(EmbeddedServer):
         if name not in existing:
             client.create_bucket(Bucket=name)
 
+    def stop(self) -> None:
+        super().stop()
+        self._remove_stale_sockets()
+
     def _options(self) -> list[str]:
         ports = [f"-{part}.port={port}" for part, port in self.ports.items()]
         # Its default for gRPC, written out: the admin part's own worker assumes it whatever is said.
@@ -110,5 +114,5 @@ class Seaweed(EmbeddedServer):
         """A killed server leaves its sockets, which it puts in /tmp under the number of each gRPC port."""
         for part, port in self.ports.items():
             socket = Path(f"/tmp/seaweedfs-{part}-grpc-{port + GRPC_OFFSET}.sock")  # noqa: S108
-            if socket.is_socket() and socket.owner() == Path(f"/proc/{os.getpid()}").owner():
+            if socket.is_socket() and socket.stat().st_uid == os.geteuid():
                 socket.unlink()

@@ -50,9 +50,12 @@ class EmbeddedServer(ABC):
     def pid(self) -> int:
         return self._running().pid
 
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
     def launch(self) -> None:
         """Start without waiting; `wait_until_ready` must follow."""
-        if self._process is not None and self._process.is_alive():
+        if self.is_alive():
             return
         end_leftovers(self.directory, names=[self.program])
         self.prepare()

@@ -28,8 +28,8 @@ class EmbeddedServers:
     postgres: Postgres
     seaweed: Seaweed
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data = DataDirectory(data_dir)
+    def __init__(self, data: Path | DataDirectory) -> None:
+        self._data = data if isinstance(data, DataDirectory) else DataDirectory(data)
         self._servers: list[EmbeddedServer] = []
 
     def __enter__(self) -> Self:

