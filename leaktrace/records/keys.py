@@ -45,6 +45,11 @@ def ensure_tenant(session: Session, name: str) -> UUID:
     return session.execute(select(Tenant.id).where(Tenant.name == name)).scalar_one()
 
 
+def find_tenant(session: Session, name: str) -> UUID | None:
+    """The id of the tenant of this name, if there is one."""
+    return session.execute(select(Tenant.id).where(Tenant.name == name)).scalar_one_or_none()
+
+
 def create_key(
     session: Session,
     tenant_id: UUID,

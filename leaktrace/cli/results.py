@@ -1,0 +1,122 @@
+"""`leaktrace results`: the outcomes of a batch as a table, NDJSON, CSV or JSON, on the terminal or in a file.
+
+NDJSON and CSV are passed on as the service writes them, line by line; a file is put in place only when it is whole.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leaktrace.cli.connection import KeyOption, UrlOption, connect
+from leaktrace.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from leaktrace.client import Client, Result
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    table = "table"
+    ndjson = "ndjson"
+    csv = "csv"
+    json = "json"
+
+
+def results(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH")],
+    *,
+    form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(help="Write to this file; not for tables.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of a table.")] = 100,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Show or save the results of a batch, finished or not."""
+    if form is Format.table and out is not None:
+        raise typer.BadParameter("a table is not written to a file; choose --format ndjson, csv or json")
+    with connect(url, key) as client:
+        if form is Format.table:
+            _print_table(client, batch_id, limit)
+        elif out is None:
+            _write_to_terminal(_lines(client, batch_id, form))
+        else:
+            _write_to_file(_lines(client, batch_id, form), out)
+
+
+def _lines(client: "Client", batch_id: str, form: Format) -> Iterator[bytes]:
+    if form is Format.json:
+        return _json_array(client.results(batch_id))
+    return client.export(batch_id, "ndjson" if form is Format.ndjson else "csv")
+
+
+def _json_array(found: "Iterable[Result]") -> Iterator[bytes]:
+    """One JSON array, an element a line, without holding it all."""
+    separator = b"[\n"
+    for result in found:
+        yield separator + json.dumps(result.model_dump(mode="json"), ensure_ascii=False).encode()
+        separator = b",\n"
+    yield b"[]\n" if separator == b"[\n" else b"\n]\n"
+
+
+def _write_to_terminal(lines: Iterable[bytes]) -> None:
+    for line in lines:
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def _write_to_file(lines: Iterable[bytes], out: Path) -> None:
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.writelines(lines)
+        partial.replace(out)
+    except OSError as error:
+        raise InvalidInput(f"{out} cannot be written: {error.strerror}; choose another --out") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _print_table(client: "Client", batch_id: str, limit: int) -> None:
+    from leaktrace.cli.terminal import messages, output
+
+    rows = list(islice(client.results(batch_id), limit + 1))
+    output().print(_table(rows[:limit]))
+    if len(rows) > limit:
+        messages().print(
+            f"the first {limit}; all: leaktrace results {batch_id} --format ndjson", soft_wrap=True
+        )
+
+
+def _table(rows: "Iterable[Result]") -> "Table":
+    from rich.table import Table
+
+    from leaktrace.cli.terminal import styled
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("verdict")
+    table.add_column("p-value", justify="right")
+    table.add_column("reason", overflow="fold")
+    for result in rows:
+        verdict, style, p_value, reason = _cells(result)
+        table.add_row(styled(result.custom_id, ""), styled(verdict, style), p_value, styled(reason, ""))
+    return table
+
+
+def _cells(result: "Result") -> tuple[str, str, str, str]:
+    """Verdict, its style, p-value and reason of one result."""
+    found = result.attribution
+    if found is None:
+        reason = f"{result.error.code}: {result.error.detail}" if result.error else ""
+        return result.state, "red" if result.error else "bright_black", "", reason
+    style = {"unseen": "yellow", "inconclusive": "bright_black"}.get(found.verdict, "green")
+    return found.generator or found.verdict, style, f"{found.p_value:.3f}", found.reason

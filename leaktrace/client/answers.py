@@ -1,0 +1,162 @@
+"""What the service answers, as typed records: batches, upload answers, results, generators.
+
+They read the JSON of `docs/api.md`. Fields that a newer service adds are ignored, so an older client keeps working;
+a field that is missing or of another type raises when the answer is read, never later.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaktrace.client.errors import UnexpectedAnswer
+
+FINISHED_STATES = frozenset({"completed", "failed", "expired", "cancelled"})
+
+
+class Answer(BaseModel):
+    """Base of all answers: immutable, tolerant of additions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Problem(Answer):
+    """Why one file or one image failed: a stable code, and a sentence for people."""
+
+    code: str
+    detail: str = ""
+
+
+class Counts(Answer):
+    """Items of a batch by state; `total` is the sum of the others."""
+
+    total: int = 0
+    pending: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Items that have their outcome."""
+        return self.succeeded + self.failed + self.cancelled
+
+
+class Batch(Answer):
+    """Images submitted together."""
+
+    id: str
+    state: str
+    counts: Counts
+    name: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    error: Any = None
+    created_at: datetime
+    expires_at: datetime | None = None
+    in_progress_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing will change any more unless it is retried."""
+        return self.state in FINISHED_STATES
+
+
+class FileAnswer(Answer):
+    """What became of one uploaded file. A refused one did not enter the batch; `error` says why."""
+
+    custom_id: str
+    status: Literal["accepted", "duplicate", "refused"]
+    item_id: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    error: Problem | None = None
+
+
+class PresignedAnswer(Answer):
+    """Where one announced file goes: `status` "upload" means POST `fields` and the bytes to `url`."""
+
+    custom_id: str
+    status: Literal["upload", "present", "duplicate", "refused"]
+    item_id: str | None = None
+    url: str | None = None
+    fields: dict[str, str] | None = None
+    error: Problem | None = None
+
+
+class ImageFacts(Answer):
+    """The image as stored: hash and size always, the rest once it was decoded."""
+
+    id: str
+    sha256: str
+    size_bytes: int
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class Attribution(Answer):
+    """What one model version says of one image: evidence, not proof."""
+
+    id: str | None = None
+    verdict: Literal["generator", "unseen", "inconclusive"]
+    generator: str | None
+    p_value: float
+    smallest_p: float
+    alpha: float
+    reason: str
+    probabilities: dict[str, float]
+    p_values: dict[str, float]
+    explanation: dict[str, Any]
+    extended: bool = False
+    model_version: str
+    density_version: str
+    timings: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime | None = None
+
+
+class Result(Answer):
+    """One item's outcome: an attribution when it succeeded, an error when it failed."""
+
+    item_id: str
+    batch_id: str
+    custom_id: str
+    file_name: str | None = None
+    state: str
+    error: Problem | None = None
+    image: ImageFacts | None = None
+    attribution: Attribution | None = None
+
+
+class Generator(Answer):
+    """A known generator and what was attributed to it for this tenant."""
+
+    name: str
+    model_version: str | None = None
+    kind: str = "known"
+    images: int = 0
+    median_p_value: float | None = None
+
+
+class RetryAnswer(Answer):
+    """How many failed items a retry takes up (or would), by error code."""
+
+    count: int
+    codes: dict[str, int] = Field(default_factory=dict)
+    executed: bool
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+def read_answer(kind: type[AnswerT], document: Any) -> AnswerT:
+    """The document as a record; raises UnexpectedAnswer when it is not one."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UnexpectedAnswer(
+            f"the service's answer is no {kind.__name__} ({place}: {first['msg']}); check the address and versions"
+        ) from error

@@ -1,0 +1,209 @@
+"""The synchronous client of the service: one method for each thing that a user does.
+
+Everything that can be sent again safely is (see `retrying`), creating a batch under an idempotency key. What it knows
+of HTTP is in `transport`, of uploads in `uploads`; an asynchronous twin can share the rules and the records.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from leaktrace.client.answers import (
+    Attribution,
+    Batch,
+    FileAnswer,
+    Generator,
+    PresignedAnswer,
+    Result,
+    RetryAnswer,
+    read_answer,
+)
+from leaktrace.client.errors import WaitTimedOut
+from leaktrace.client.files import SourceFile, UploadFile
+from leaktrace.client.polling import LONGEST_PAUSE_SECONDS, Poll, page_params
+from leaktrace.client.presigned import announce_files, post_file
+from leaktrace.client.results import ExportFormat, export_lines, result_documents
+from leaktrace.client.retrying import RetryRules
+from leaktrace.client.transport import Transport, json_of
+from leaktrace.client.uploads import upload_files
+
+PARALLEL_UPLOADS = 4
+PAGE_RESULTS = 500
+
+
+class Client:
+    """Talks to one service under one key: `with Client(url, key) as client: ...`. Threads may share it.
+
+    Every method may raise `ApiProblem` (the service refused) and `ServiceUnreachable` (it did not answer for as long
+    as `rules` allow).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        rules: RetryRules | None = None,
+        http_transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep or time.sleep
+        self._transport = Transport(
+            url, key, rules=rules or RetryRules(), http_transport=http_transport, sleep=sleep, clock=clock
+        )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def create_batch(self, name: str | None = None, *, metadata: dict[str, Any] | None = None) -> Batch:
+        """A new, empty batch; nothing in it is attributed before `close`."""
+        body = {"name": name, "metadata": metadata or {}}
+        return self._batch("POST", "/v1/batches", json=body, headers={"Idempotency-Key": str(uuid4())})
+
+    def upload(
+        self, batch_id: str, files: Iterable[SourceFile], *, parallel: int = PARALLEL_UPLOADS
+    ) -> Iterator[FileAnswer]:
+        """Send files, several requests at once, and yield what became of each, in no particular order.
+
+        Only a few groups of files are open at any time. Uploading the same files again resumes: what is there
+        answers "duplicate". Nothing is sent until the iterator is read.
+        """
+        return upload_files(self._transport, batch_id, files, parallel=parallel)
+
+    def announce(
+        self, batch_id: str, files: Iterable[UploadFile]
+    ) -> Iterator[tuple[UploadFile, PresignedAnswer]]:
+        """Announce files for upload straight to the object store; post those that answer "upload" with `post`."""
+        return announce_files(self._transport, batch_id, files)
+
+    def post(self, file: UploadFile, target: PresignedAnswer) -> None:
+        """Send one announced file to where its answer said."""
+        post_file(file, target)
+
+    def close(self, batch_id: str) -> Batch:
+        """End the upload; from now on the batch is attributed."""
+        return self._batch("POST", f"/v1/batches/{batch_id}/close")
+
+    def batch(self, batch_id: str) -> Batch:
+        """The batch as it stands."""
+        return self._batch("GET", f"/v1/batches/{batch_id}")
+
+    def batches(self, *, state: str | None = None) -> Iterator[Batch]:
+        """All batches of the tenant, the newest first, page by page."""
+        for document in self._pages("/v1/batches", state=state):
+            yield read_answer(Batch, document)
+
+    def wait(
+        self,
+        batch_id: str,
+        *,
+        on_progress: Callable[[Batch], None] | None = None,
+        timeout_seconds: float | None = None,
+        longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
+    ) -> Batch:
+        """Ask until the batch is finished, as often as the service advises; `on_progress` gets every answer.
+
+        The advice grows with the batch; a shorter `longest_pause_seconds` shows progress more smoothly.
+
+        Raises:
+            WaitTimedOut: it was not finished after `timeout_seconds`; it goes on all the same.
+        """
+        poll, started = Poll(), self._clock()
+        while True:
+            batch = poll.take(self._transport.request("GET", f"/v1/batches/{batch_id}", headers=poll.headers))
+            if on_progress is not None:
+                on_progress(batch)
+            if batch.is_finished:
+                return batch
+            if timeout_seconds is not None and self._clock() - started >= timeout_seconds:
+                raise WaitTimedOut(
+                    f"batch {batch_id} is {batch.state} after {timeout_seconds:g} s; wait again"
+                )
+            self._sleep(min(poll.next_in_seconds, longest_pause_seconds))
+
+    def results(
+        self,
+        batch_id: str,
+        *,
+        verdict: str | None = None,
+        generator: str | None = None,
+        state: str | None = None,
+    ) -> Iterator[Result]:
+        """All results that pass the filters, page by page; a page that fails is asked for again."""
+        path = f"/v1/batches/{batch_id}/results"
+        for document in self._pages(
+            path, limit=PAGE_RESULTS, verdict=verdict, generator=generator, state=state
+        ):
+            yield read_answer(Result, document)
+
+    def stream_results(self, batch_id: str) -> Iterator[Result]:
+        """All results in one answer, without pages.
+
+        Raises:
+            ResultsTruncated: the stream broke off before its end line.
+        """
+        for document in result_documents(export_lines(self._transport, batch_id, "ndjson")):
+            yield read_answer(Result, document)
+
+    def export(self, batch_id: str, form: ExportFormat) -> Iterator[bytes]:
+        """The results as the service writes them, line by line; NDJSON's end line is checked.
+
+        Raises:
+            ResultsTruncated: the stream broke off.
+        """
+        return export_lines(self._transport, batch_id, form)
+
+    def attribution(self, image_id: str, *, model_version: str | None = None) -> Attribution:
+        """The latest attribution of one image, or that of a model version."""
+        params = page_params(model_version=model_version)
+        answer = self._transport.request("GET", f"/v1/images/{image_id}/attribution", params=params)
+        return read_answer(Attribution, json_of(answer))
+
+    def cancel(self, batch_id: str) -> Batch:
+        """Stop what has not begun; what is under way is finished first."""
+        return self._batch("POST", f"/v1/batches/{batch_id}/cancel")
+
+    def retry(self, batch_id: str, *, dry_run: bool = False) -> RetryAnswer:
+        """Take up again what failed in a completed batch; with `dry_run` only say how much that would be."""
+        answer = self._transport.request(
+            "POST",
+            f"/v1/batches/{batch_id}/retry",
+            json={"dry_run": dry_run},
+            headers={"Idempotency-Key": str(uuid4())},
+        )
+        return read_answer(RetryAnswer, json_of(answer))
+
+    def delete(self, batch_id: str) -> None:
+        """Delete a finished batch with its results, and its images as far as no other batch shows them."""
+        self._transport.request("DELETE", f"/v1/batches/{batch_id}")
+
+    def generators(self) -> list[Generator]:
+        """The generators that the service's model knows."""
+        document = json_of(self._transport.request("GET", "/v1/generators"))
+        return [read_answer(Generator, entry) for entry in document.get("data", [])]
+
+    def _batch(self, method: str, path: str, **sent: Any) -> Batch:
+        return read_answer(Batch, json_of(self._transport.request(method, path, **sent)))
+
+    def _pages(self, path: str, **filters: Any) -> Iterator[Any]:
+        cursor: str | None = None
+        while True:
+            page = json_of(self._transport.request("GET", path, params=page_params(cursor=cursor, **filters)))
+            yield from page.get("data", [])
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
