@@ -1,0 +1,97 @@
+"""`leaktrace train`: labelled images in, a model folder out, with one progress bar for the stage that runs.
+
+The heavy imports happen inside the command, so that `leaktrace --help` stays quick. Knows nothing of how a stage
+works.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from leaktrace.science.training.train import Recipe
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(help="A manifest.csv, its folder, or a folder of generator/images.")
+    ],
+    out: Annotated[Path, typer.Option(help="The model folder to write; a stopped training goes on from it.")],
+    name: Annotated[str, typer.Option(help="The model's name, the first part of its version.")] = "own",
+    teacher: Annotated[
+        str, typer.Option(help="The autoencoder to distil: a hub name or a folder.")
+    ] = "madebyollin/taesd",
+    latents: Annotated[
+        str | None, typer.Option(help="Read this autoencoder's latents instead of distilling one.")
+    ] = None,
+    trace: Annotated[bool, typer.Option(help="Train the trace stream beside the picture latents.")] = True,
+    hold_out: Annotated[
+        bool, typer.Option(help="Leave every fifth training prompt out, to choose between recipes on.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the training stage.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides weights, crops and noise.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
+) -> None:
+    """Train a model: distil a latent encoder, train ProtoLeakNet, fit temperature, density and calibration."""
+    import torch
+
+    from leaktrace.science.training.dataset import read_dataset
+    from leaktrace.science.training.memory import keep_freed_memory
+    from leaktrace.science.training.train import train_model
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    recipe = _recipe(
+        name, teacher=teacher, latents=latents, trace=trace, hold_out=hold_out, epochs=epochs, seed=seed
+    )
+    with _progress() as progress:
+        task = progress.add_task("reading", total=1.0, loss="")
+        card = train_model(read_dataset(data), out, recipe=recipe, report=_reporter(progress, task))
+    typer.echo(f"{out}: {card['name']}, {len(card['model']['classes'])} classes, self-test passed")
+
+
+def _recipe(
+    name: str,
+    *,
+    teacher: str,
+    latents: str | None,
+    trace: bool,
+    hold_out: bool,
+    epochs: int | None,
+    seed: int,
+) -> "Recipe":
+    from dataclasses import replace
+
+    from leaktrace.science.training.train import Recipe
+
+    recipe = Recipe(name=name, teacher=teacher, hold_out=hold_out, seed=seed)
+    streams = recipe.latents
+    if latents is not None:
+        streams = replace(streams, picture=None, source=latents)
+    if not trace:
+        streams = replace(streams, trace=None)
+    training = recipe.train if epochs is None else replace(recipe.train, epochs=epochs)
+    return replace(recipe, latents=streams, train=training)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:>22}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TextColumn("{task.fields[loss]:>12}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+
+
+def _reporter(progress: Progress, task: TaskID):  # type: ignore[no-untyped-def]
+    def report(stage: str, share: float, loss: float) -> None:
+        shown = f"loss {loss:.4f}" if loss else ""
+        if progress.tasks[task].description != stage:
+            progress.reset(task, description=stage)
+        progress.update(task, completed=share, loss=shown)
+
+    return report

@@ -1,0 +1,122 @@
+"""The two networks made ready for one device: normalisation folded in, precision chosen, one path for every image.
+
+Training's calibration, `evaluate` and the attributor all embed through here, so known and unknown images cannot be
+treated differently. On a CPU the networks see one image's crops at a time, which makes an answer independent of its
+batch to the last bit. Knows nothing of labels, densities or verdicts.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from leaktrace.science.encoder import Embedded
+from leaktrace.science.latents import FACTOR
+from leaktrace.science.model_folder import Model
+from leaktrace.science.preprocessing import PreparedImage
+from leaktrace.science.renoising import NoiseBank
+
+M = TypeVar("M", bound=nn.Module)
+
+# Images whose crops go through the networks together. A GPU needs several to be busy.
+IMAGES_AT_ONCE = {"cpu": 1, "cuda": 16}
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto` is CUDA when there is one, else the CPU; anything else is taken as torch understands it."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def choose_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 on processors that compute with it, float32 elsewhere (and on GPUs, where it is fast enough)."""
+    native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+class InferencePass:
+    """Prepared images in, pooled embeddings and calibrated probabilities out; the same answer in any batch."""
+
+    def __init__(
+        self, model: Model, *, noise_key: str, device: torch.device, precision: torch.dtype | None = None
+    ) -> None:
+        self.model, self.device = model, device
+        self.precision = precision or choose_precision(device)
+        self.latent_encoder = _ready(model.latent_encoder, device, dtype=self.precision)
+        self.net = _ready(model.net, device, dtype=torch.float32)
+        self.net.encoder.leak.body.to(self.precision)
+        side = model.preprocessing.crop_px // FACTOR
+        schedule = model.schedule
+        self.noise = NoiseBank(
+            noise_key,
+            shape=(model.latent_encoder.channels, side, side),
+            draws_per_image=model.preprocessing.crops * schedule.draws * len(schedule.steps),
+        )
+
+    @torch.inference_mode()
+    def embed(self, images: Sequence[PreparedImage]) -> Embedded:
+        """Pooled embedding (B, D), gate (B, D) and attention (B, T) on the CPU in float32, in the same order."""
+        at_once = IMAGES_AT_ONCE.get(self.device.type, 1)
+        parts = [self._embed(images[start : start + at_once]) for start in range(0, len(images), at_once)]
+        fields = ("embedding", "gate", "attention")
+        return Embedded(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in fields))
+
+    @torch.inference_mode()
+    def probabilities(self, embedded: Embedded) -> Tensor:
+        """Calibrated class probabilities (B, K) in float64; one temperature, so the order of classes stays."""
+        scores = self._scores(embedded).double() / self.model.temperature
+        return scores.softmax(dim=-1)
+
+    def scores(self, embedded: Embedded) -> Tensor:
+        """Uncalibrated class scores (B, K), float32."""
+        with torch.inference_mode():
+            return self._scores(embedded)
+
+    def _scores(self, embedded: Embedded) -> Tensor:
+        head = self.net.head
+        scores: Tensor = head(embedded.embedding, embedded.gate)
+        return scores
+
+    def _embed(self, images: Sequence[PreparedImage]) -> Embedded:
+        preprocessing, schedule = self.model.preprocessing, self.model.schedule
+        pixels = self._pixels(images)  # (B * N, 3, H, W)
+        latents = self.latent_encoder.encode(pixels).float()  # (B * N, C, h, w)
+        latents = latents.repeat_interleave(schedule.draws, dim=0)
+        noise = torch.stack([self.noise.draw(image.content_hash) for image in images]).to(self.device)
+        noise = noise.view(len(latents), len(schedule.steps), *latents.shape[1:])
+        embedded = self.net.embed(latents, noise)
+        return self.net.pool(embedded, crops=preprocessing.crops * schedule.draws)
+
+    def _pixels(self, images: Sequence[PreparedImage]) -> Tensor:
+        expected = (self.model.preprocessing.crops, 3, *(self.model.preprocessing.crop_px,) * 2)
+        for image in images:
+            if image.crops.shape != expected:
+                raise ValueError(f"an image has crops {image.crops.shape}, the model needs {expected}")
+        crops = torch.from_numpy(np.concatenate([image.crops for image in images])).to(self.device)
+        pixels = crops.to(torch.float32).div_(127.5).sub_(1.0)
+        return pixels.to(self.precision).contiguous(memory_format=torch.channels_last)
+
+
+def _ready(module: M, device: torch.device, *, dtype: torch.dtype) -> M:
+    ready = copy.deepcopy(module).eval().requires_grad_(False)
+    _fold_normalisation(ready)
+    ready.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ready
+
+
+def _fold_normalisation(module: nn.Module) -> None:
+    """Fold every batch normalisation that follows a convolution into it; what it computed stays the same."""
+    for child in module.children():
+        _fold_normalisation(child)
+    if not isinstance(module, nn.Sequential):
+        return
+    for index in range(len(module) - 1):
+        first, second = module[index], module[index + 1]
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            module[index] = fuse_conv_bn_eval(first, second)
+            module[index + 1] = nn.Identity()

@@ -1,0 +1,68 @@
+"""ProtoLeakNet: re-noised latents to an embedding, a gate and one score per generator.
+
+One path for every image: nothing here can know a label or whether a generator was seen in training. The latent
+encoder stays outside, so that any of them can feed it. Knows nothing of files, densities or verdicts.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from leaktrace.science.encoder import Embedded, EncoderConfig, TemporalEncoder
+from leaktrace.science.prototypes import PrototypeHead
+from leaktrace.science.renoising import renoise, signal_and_noise
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes the network's shape; part of the card and of the model's version."""
+
+    encoder: EncoderConfig
+    classes: tuple[str, ...] = field(default=())
+    prototypes: int = 6
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or list(self.classes) != sorted(set(self.classes)):
+            raise ValueError(f"classes must be at least 2 different names in order, not {self.classes}")
+
+
+class ProtoLeakNet(nn.Module):
+    """Temporal encoder and prototype head, trained and saved together."""
+
+    signal: Tensor
+    sigma: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        signal, sigma = signal_and_noise(config.encoder.steps)
+        self.register_buffer("signal", signal, persistent=False)
+        self.register_buffer("sigma", sigma, persistent=False)
+        self.encoder = TemporalEncoder(config.encoder)
+        self.head = PrototypeHead(
+            len(config.classes),
+            prototypes=config.prototypes,
+            embedding_dim=config.encoder.embedding_dim,
+            spread=config.encoder.norm / config.encoder.embedding_dim**0.5,
+        )
+
+    def embed(self, latents: Tensor, noise: Tensor) -> Embedded:
+        """latents (B, C, h, w) and noise (B, T, C, h, w) -> Embedded of B crops."""
+        embedded: Embedded = self.encoder(renoise(latents, noise, signal=self.signal, sigma=self.sigma))
+        return embedded
+
+    def pool(self, embedded: Embedded, *, crops: int) -> Embedded:
+        """Average the `crops` consecutive rows of each image: (B * crops, ...) -> (B, ...)."""
+        rows = len(embedded.embedding)
+        if rows % crops:
+            raise ValueError(f"{rows} rows do not divide into images of {crops} crops")
+        parts = (embedded.embedding, embedded.gate, embedded.attention)
+        return Embedded(*(part.float().view(-1, crops, part.shape[-1]).mean(1) for part in parts))
+
+    def forward(self, latents: Tensor, noise: Tensor) -> tuple[Tensor, Embedded]:
+        """Scores (B, K) and the embedding of B single crops."""
+        embedded = self.embed(latents, noise)
+        with torch.autocast(latents.device.type, enabled=False):
+            scores: Tensor = self.head(embedded.embedding.float(), embedded.gate.float())
+        return scores, embedded

@@ -1,0 +1,120 @@
+"""Stage three of training: temperature, density, conformal calibration, golden answers; writes the model folder.
+
+The known set of the density is the training split and the calibration set is the validation split, which neither the
+networks nor the choice of a recipe have seen. The temperature is fitted on validation too; p-values come from
+embeddings alone and do not depend on it. Knows nothing of optimisers.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from leaktrace.science.attributor import Attributor, golden_answers
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.encoder import Embedded
+from leaktrace.science.images import decode
+from leaktrace.science.inference import InferencePass, choose_device
+from leaktrace.science.model_folder import (
+    DENSITY,
+    Model,
+    noise_key_of,
+    sha256,
+    version_of,
+    write_card,
+    write_model,
+)
+from leaktrace.science.preprocessing import PreparedImage, Preprocessing, prepare
+from leaktrace.science.training.dataset import FittingSet, Sample
+
+ALPHA = 0.05
+MIN_PROBABILITY = 0.5
+TEMPERATURE_BOUNDS = (-3.0, 3.0)  # of the natural logarithm
+EMBEDDED_AT_ONCE = 64
+# Answers in bfloat16 stay within these of answers in float32; see docs/model-card.md for what was measured.
+GOLDEN_EMBEDDING_TOLERANCE = 0.05
+GOLDEN_PROBABILITY_TOLERANCE = 0.05
+
+Report = Callable[[str, float, float], None]
+
+
+def prepare_samples(samples: Sequence[Sample], preprocessing: Preprocessing) -> list[PreparedImage]:
+    """Decode and prepare all samples, in order, on two threads. Raises ImageRefused for an unusable file."""
+
+    def prepared(sample: Sample) -> PreparedImage:
+        return prepare(decode(sample.path.read_bytes()), preprocessing)
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(prepared, samples))
+
+
+def fit_temperature(scores: Tensor, labels: Sequence[int]) -> float:
+    """The one positive number that divides all scores (N, K) and makes their log-likelihood greatest."""
+    target = torch.as_tensor(labels)
+
+    def loss(log_temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(scores.double() / np.exp(log_temperature), target))
+
+    best: Any = minimize_scalar(loss, bounds=TEMPERATURE_BOUNDS, method="bounded")  # type: ignore[no-untyped-call]
+    return float(np.exp(best.x))
+
+
+def calibrate(
+    model: Model, out: Path, *, fitting: FittingSet, calibration: FittingSet, report: Report
+) -> dict[str, Any]:
+    """Fit all that follows the networks and write the folder; returns the card."""
+    known = _embed(model, out, fitting=fitting, report=report)
+    held = _embed(model, out, fitting=calibration, report=report)
+    labels = [model.classes.index(sample.generator) for sample in calibration.samples]
+    with torch.inference_mode():
+        scores = model.net.head(held.embedding, held.gate)
+    model = replace(model, temperature=fit_temperature(scores, labels))
+    card = write_model(out, model)
+    density = OpenSetDensity(model_version=version_of(card)).fit(
+        known.embedding.numpy(),
+        np.array([sample.generator for sample in fitting.samples]),
+        calibration_embeddings=held.embedding.numpy(),
+        calibration_labels=np.array([sample.generator for sample in calibration.samples]),
+    )
+    (out / DENSITY).write_bytes(density.to_bytes())
+    card["density"] = {
+        "sha256": sha256(out / DENSITY),
+        "known_images": len(fitting.samples),
+        "bandwidths": dict(zip(model.classes, density.bandwidths_.tolist(), strict=True)),
+        "calibration_images": dict(zip(model.classes, density.calibration_counts_.tolist(), strict=True)),
+        "smallest_p": dict(zip(model.classes, density.smallest_p_.tolist(), strict=True)),
+    }
+    card["verdict"] = {"alpha": ALPHA, "min_probability": MIN_PROBABILITY}
+    card["golden"] = _golden(model, card)
+    write_card(out, card)
+    Attributor.load(out).self_test()
+    return card
+
+
+def _embed(model: Model, out: Path, *, fitting: FittingSet, report: Report) -> Embedded:
+    """Embed through the one path that every image takes."""
+    card = write_model(out, model)
+    inference = InferencePass(model, noise_key=noise_key_of(card), device=choose_device("cpu"))
+    parts = []
+    samples = fitting.samples
+    for start in range(0, len(samples), EMBEDDED_AT_ONCE):
+        chunk = samples[start : start + EMBEDDED_AT_ONCE]
+        parts.append(inference.embed(prepare_samples(chunk, model.preprocessing)))
+        report(f"embedding to {fitting.purpose}", (start + len(chunk)) / len(samples), 0.0)
+    fields = ("embedding", "gate", "attention")
+    return Embedded(*(torch.cat([getattr(part, name) for part in parts]) for name in fields))
+
+
+def _golden(model: Model, card: dict[str, Any]) -> dict[str, Any]:
+    """Answers in float32, which every device can reproduce; the tolerance covers bfloat16 devices."""
+    inference = InferencePass(
+        model, noise_key=noise_key_of(card), device=choose_device("cpu"), precision=torch.float32
+    )
+    tolerance = {"embeddings": GOLDEN_EMBEDDING_TOLERANCE, "probabilities": GOLDEN_PROBABILITY_TOLERANCE}
+    return golden_answers(inference) | {"tolerance": tolerance}

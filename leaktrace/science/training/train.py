@@ -1,0 +1,140 @@
+"""`leaktrace train`: distil -> train -> calibrate, each stage resumable, from labelled images to a model folder.
+
+What is unfinished lies in OUT/.work: the distilled picture stream and the last checkpoint. Only training and
+validation images are ever opened, through `FittingSet`. Knows nothing of terminals: progress goes to a callback.
+"""
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from leaktrace.science.distilled import (
+    LatentsConfig,
+    PictureConfig,
+    PictureStream,
+    TraceConfig,
+    build_latent_encoder,
+)
+from leaktrace.science.encoder import EncoderConfig
+from leaktrace.science.latents import load_diffusers_encoder
+from leaktrace.science.model import ModelConfig, ProtoLeakNet
+from leaktrace.science.model_folder import Model, write_card
+from leaktrace.science.preprocessing import Preprocessing
+from leaktrace.science.renoising import Schedule
+from leaktrace.science.training.calibrate import calibrate
+from leaktrace.science.training.checkpoint import recipe_key
+from leaktrace.science.training.dataset import Dataset, FittingSet, file_digest, fitting_set, load_pixels
+from leaktrace.science.training.distil import DistilRecipe, distil
+from leaktrace.science.training.optimise import TrainedNetworks, TrainRecipe, optimise
+
+WORK = ".work"
+PACKAGES = ("torch", "diffusers", "numpy", "pillow", "safetensors", "scikit-learn")
+DIGEST_DIGITS = 16
+
+Report = Callable[[str, float, float], None]  # stage, share done, loss
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training depends on beside its images; the defaults made the starter model."""
+
+    name: str = "starter"
+    teacher: str = "madebyollin/taesd"
+    latents: LatentsConfig = field(
+        default_factory=lambda: LatentsConfig(PictureConfig(), None, TraceConfig())
+    )
+    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(crops=4))
+    schedule: Schedule = field(default_factory=Schedule)
+    distil: DistilRecipe = field(default_factory=DistilRecipe)
+    train: TrainRecipe = field(default_factory=TrainRecipe)
+    seed: int = 0
+    hold_out: bool = False
+
+
+def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) -> dict[str, Any]:
+    """Run all stages and write the model folder; returns its card. Raises SplitLeak, LatentEncoderMissing."""
+    fitting = fitting_set(dataset, purpose="train", hold_out=recipe.hold_out)
+    calibration = fitting_set(dataset, purpose="calibrate")
+    networks = _networks(fitting, out / WORK, recipe=recipe, report=report)
+    model = Model(
+        name=recipe.name,
+        preprocessing=recipe.preprocessing,
+        schedule=recipe.schedule,
+        latents=recipe.latents,
+        latent_encoder=networks.latent_encoder,
+        net=networks.net,
+    )
+    card = calibrate(model, out, fitting=fitting, calibration=calibration, report=report)
+    card["data"] = _data(dataset, fitting=fitting, calibration=calibration)
+    card["training"] = _settings(recipe)
+    card["versions"] = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    write_card(out, card)
+    return card
+
+
+def _networks(fitting: FittingSet, work: Path, *, recipe: Recipe, report: Report) -> TrainedNetworks:
+    """Stages distil and train: the averaged networks after the last epoch."""
+    images = [image.pixels for image in load_pixels(fitting.samples)]
+    torch.manual_seed(recipe.seed)
+    latent_encoder = build_latent_encoder(recipe.latents)
+    if isinstance(latent_encoder.picture, PictureStream):
+        key = recipe_key(recipe.distil, recipe.latents.picture, recipe.teacher, recipe.seed, len(images))
+        path = work / "picture.safetensors"
+        if not _restored(latent_encoder.picture, path, key=key):
+            result = distil(
+                load_diffusers_encoder(recipe.teacher),
+                images,
+                recipe=recipe.distil,
+                config=latent_encoder.picture.config,
+                seed=recipe.seed,
+                report=report,
+            )
+            _store(result.stream, path, key=key)
+            latent_encoder.picture = result.stream
+    config = EncoderConfig(channels=latent_encoder.channels, steps=recipe.schedule.steps)
+    networks = TrainedNetworks(latent_encoder, ProtoLeakNet(ModelConfig(config, fitting.generators)))
+    labels = [fitting.generators.index(sample.generator) for sample in fitting.samples]
+    return optimise(
+        networks,
+        images,
+        labels=labels,
+        recipe=recipe.train,
+        seed=recipe.seed,
+        checkpoint=work / "checkpoint.safetensors",
+        report=report,
+    )
+
+
+def _restored(stream: PictureStream, path: Path, *, key: str) -> bool:
+    if not path.is_file() or path.with_suffix(".key").read_text(encoding="utf-8") != key:
+        return False
+    stream.load_state_dict(load_file(path))
+    return True
+
+
+def _store(stream: PictureStream, path: Path, *, key: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in stream.state_dict().items()}, path)
+    path.with_suffix(".key").write_text(key, encoding="utf-8")
+
+
+def _data(dataset: Dataset, *, fitting: FittingSet, calibration: FittingSet) -> dict[str, Any]:
+    """Which images made the model: `evaluate` refuses to count any of them again."""
+    used = [*fitting.samples, *calibration.samples]
+    return {
+        "manifest_sha256": dataset.digest,
+        "train_images": len(fitting.samples),
+        "calibration_images": len(calibration.samples),
+        "used_files": sorted(file_digest(sample)[:DIGEST_DIGITS] for sample in used),
+    }
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    settings = asdict(replace(recipe, teacher=Path(recipe.teacher).name))
+    return {key: settings[key] for key in ("teacher", "distil", "train", "seed", "hold_out")}
