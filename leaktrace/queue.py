@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import OperationalError
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -90,6 +91,19 @@ class ShardQueue:
         except (OperationalError, OSError) as error:
             raise QueueUnavailable(f"the broker did not take the shard: {error}") from error
 
+    def length(self) -> int:
+        """Messages that no worker has taken yet.
+
+        Raises:
+            QueueUnavailable: the broker did not answer.
+        """
+        try:
+            with self._app.connection_or_acquire() as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+                return _length(connection)
+        except (OperationalError, OSError) as error:
+            raise QueueUnavailable(f"the broker does not answer: {error}") from error
+
     def check(self) -> None:
         """Raise `QueueUnavailable` unless the broker answers."""
         try:
@@ -97,6 +111,19 @@ class ShardQueue:
                 connection.ensure_connection(max_retries=1, timeout=2)
         except (OperationalError, OSError) as error:
             raise QueueUnavailable(f"the broker does not answer: {error}") from error
+
+
+def _length(connection: Connection) -> int:
+    channel: Any = connection.channel()
+    try:
+        declared = channel.queue_declare(queue=ATTRIBUTE_QUEUE, passive=True)
+        return int(declared.message_count)
+    except connection.channel_errors:
+        return 0  # Redis has no list under the queue's name while the queue is empty.
+    except connection.connection_errors as error:
+        raise OperationalError(str(error)) from error
+    finally:
+        channel.close()
 
 
 def enqueue_after_commit(session: Session, queue: ShardQueue, shard_ids: list[UUID]) -> None:

@@ -1,0 +1,54 @@
+"""Ends what is out of time: batches past their `expires_at`, and idempotency keys that are no longer promised.
+
+Guarded by an advisory lock, like the sweeper.
+"""
+
+from sqlalchemy import Engine
+
+from leaktrace.logs import get_logger
+from leaktrace.records.database import transaction
+from leaktrace.records.expiring import (
+    drop_expired,
+    expire_batch,
+    find_expired_holders,
+    find_overdue,
+)
+from leaktrace.records.idempotency import forget_expired_answers
+from leaktrace.records.locks import EXPIRY_LOCK, try_lock
+
+BATCHES_A_RUN = 100
+SHARDS_A_RUN = 5_000
+
+log = get_logger(__name__)
+
+
+def expire(engine: Engine) -> bool:
+    """Expire and purge unless somebody else does so just now; says whether it did."""
+    with transaction(engine) as guard:
+        if not try_lock(guard, EXPIRY_LOCK):
+            return False
+        batches = _expire_batches(engine)
+        shards = _drop_held(engine)
+        with transaction(engine) as session:
+            keys = forget_expired_answers(session)
+    if batches or shards or keys:
+        log.info("expired", batches=batches, shards=shards, idempotency_keys=keys)
+    return True
+
+
+def _expire_batches(engine: Engine) -> int:
+    with transaction(engine) as session:
+        batch_ids = find_overdue(session, limit=BATCHES_A_RUN)
+    for batch_id in batch_ids:
+        with transaction(engine) as session:
+            expire_batch(session, batch_id)
+    return len(batch_ids)
+
+
+def _drop_held(engine: Engine) -> int:
+    with transaction(engine) as session:
+        shard_ids = find_expired_holders(session, limit=SHARDS_A_RUN)
+    for shard_id in shard_ids:
+        with transaction(engine) as session:
+            drop_expired(session, shard_id)
+    return len(shard_ids)

@@ -1,0 +1,183 @@
+"""One worker process: its model, its connections and its threads, from the start to the soft shutdown.
+
+Everything that lives as long as the process is made here and handed down as plain arguments. The Celery app drives it
+through `start`, `ready`, `halt` and `stop`; the tasks find it with `current`.
+"""
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine
+
+from leaktrace.errors import Unavailable
+from leaktrace.logs import get_logger
+from leaktrace.objects import ObjectStore, connect_store
+from leaktrace.queue import ShardQueue
+from leaktrace.records.database import connect_database, transaction
+from leaktrace.records.registry import remove_worker
+from leaktrace.science.images import DecodeLimits
+from leaktrace.settings import Settings
+from worker import loaded_models
+from worker.backoff import Backoff
+from worker.executor import AttributionExecutor
+from worker.expiry import expire
+from worker.halt import Halt
+from worker.heartbeat import Heartbeat
+from worker.held_leases import HeldLeases
+from worker.loaded_models import LoadedModel, free_device_memory, is_out_of_memory
+from worker.pipeline import ShardPipeline
+from worker.preparation import Preparer
+from worker.progress import Progress
+from worker.refit import refit
+from worker.registration import insist, register
+from worker.solitude import Solitude
+from worker.sweeper import SWEEPS_BEFORE_RESENDING, Sweeper
+
+if TYPE_CHECKING:
+    from leaktrace.science.attributor import Attributor
+
+log = get_logger(__name__)
+_current: "WorkerProcess | None" = None
+
+
+class WorkerProcess:
+    """What a process that takes shards consists of."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        attributor: "Attributor",
+        *,
+        engine: Engine,
+        store: ObjectStore,
+        queue: ShardQueue,
+    ) -> None:
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self._engine, self._store, self._queue = engine, store, queue
+        self._halt = Halt()
+        self._model = LoadedModel(attributor, _executor(settings, attributor))
+        self._leases = HeldLeases(lease_seconds=settings.lease_seconds)
+        self._progress = Progress(settings.progress_path)
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self._pipeline = self._make_pipeline(settings)
+        self._heartbeat = self._make_heartbeat(settings)
+        self._sweeper = Sweeper(
+            engine=engine,
+            queue=queue,
+            max_attempts=settings.max_attempts,
+            resend_after_seconds=settings.sweep_interval_seconds * SWEEPS_BEFORE_RESENDING,
+        )
+
+    def ready(self) -> None:
+        """Say that the worker lives, from now on."""
+        self._heartbeat.start()
+        log.info("worker_ready", worker_id=self.worker_id, model_version=self._model.version)
+
+    def halt(self) -> None:
+        """Take no more work and end what was begun soon; returns at once, for signal handlers."""
+        self._halt.begin()
+
+    def stop(self) -> None:
+        """Leave in good order, once no task runs any more."""
+        self._heartbeat.stop()
+        self._decoders.shutdown(cancel_futures=True)
+        self._model.executor.close()
+        try:
+            with transaction(self._engine) as session:
+                remove_worker(session, self.worker_id)
+        except Unavailable as error:
+            log.warning("worker_not_removed", error=str(error))
+        self._engine.dispose()
+        log.info("worker_stopped", worker_id=self.worker_id)
+
+    def attribute_shard(self, shard_id: UUID) -> None:
+        """See `ShardPipeline.run`."""
+        self._pipeline.run(shard_id)
+
+    def sweep(self) -> None:
+        """See `Sweeper.sweep`; servers that are away are met again at the next sweep."""
+        try:
+            self._sweeper.sweep()
+        except Unavailable as error:
+            log.warning("sweep_broken_off", error=str(error))
+
+    def expire_batches(self) -> None:
+        """See `expire`."""
+        try:
+            expire(self._engine)
+        except Unavailable as error:
+            log.warning("expiry_broken_off", error=str(error))
+
+    def refit_density(self) -> None:
+        """See `refit`."""
+        try:
+            refit(self._model.attributor, engine=self._engine, store=self._store)
+        except Unavailable as error:
+            log.warning("refit_broken_off", error=str(error))
+
+    def _make_pipeline(self, settings: Settings) -> ShardPipeline:
+        limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        return ShardPipeline(
+            worker_id=self.worker_id,
+            engine=self._engine,
+            store=self._store,
+            queue=self._queue,
+            model=self._model,
+            preparer=Preparer(self._store, partial(self._model.attributor.prepare, limits=limits)),
+            decoders=self._decoders,
+            leases=self._leases,
+            solitude=Solitude(),
+            halt=self._halt,
+            backoff=Backoff(),
+            progress=self._progress,
+        )
+
+    def _make_heartbeat(self, settings: Settings) -> Heartbeat:
+        return Heartbeat(
+            worker_id=self.worker_id,
+            device=settings.device,
+            engine=self._engine,
+            queue=self._queue,
+            model=self._model,
+            leases=self._leases,
+            progress=self._progress,
+        )
+
+
+def start(settings: Settings, queue: ShardQueue) -> WorkerProcess:
+    """Load the model, test it, register it; the process is then found with `current`.
+
+    Waits for the database and the store.
+
+    Raises:
+        ModelUnusable: the model is missing or damaged or fails its self-test; the process must not take work.
+    """
+    global _current
+    attributor = loaded_models.load_attributor(
+        settings.model, device=settings.device, torch_threads=settings.torch_threads
+    )
+    engine, store = connect_database(settings), connect_store(settings)
+    insist(lambda: register(attributor, engine=engine, store=store))
+    _current = WorkerProcess(settings, attributor, engine=engine, store=store, queue=queue)
+    return _current
+
+
+def current() -> WorkerProcess:
+    """The process that `start` made; a task runs in no other."""
+    if _current is None:
+        raise RuntimeError("no worker process was started here: run celery's `worker` command")
+    return _current
+
+
+def _executor(settings: Settings, attributor: "Attributor") -> AttributionExecutor:
+    return AttributionExecutor(
+        attributor,
+        max_batch_images=settings.max_batch_images,
+        max_attempts=settings.max_attempts,
+        is_out_of_memory=is_out_of_memory,
+        free_memory=free_device_memory,
+    )

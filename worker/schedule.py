@@ -1,0 +1,22 @@
+"""What beat sends, and how often. Every job guards itself with an advisory lock, so two beats do no harm.
+
+A message that nobody took before the next one is due expires: jobs do not pile up while no worker runs.
+"""
+
+from typing import Any
+
+from leaktrace.queue import EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.settings import Settings
+
+
+def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Beat's schedule, as Celery's `beat_schedule` wants it."""
+    intervals = {
+        SWEEP: settings.sweep_interval_seconds,
+        EXPIRE_BATCHES: settings.expiry_interval_seconds,
+        REFIT_DENSITY: settings.refit_interval_seconds,
+    }
+    return {
+        task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+        for task, seconds in intervals.items()
+    }

@@ -1,0 +1,34 @@
+"""The doors: each takes ids from a message and lets the process do one unit of work. Nothing is decided here.
+
+Every one is safe to run twice, since a message may be delivered twice.
+"""
+
+from uuid import UUID
+
+from leaktrace.queue import ATTRIBUTE_SHARD, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from worker.app import app
+from worker.process import current
+
+
+@app.task(name=ATTRIBUTE_SHARD)
+def attribute_shard(shard_id: str) -> None:
+    """Attribute the images of one shard."""
+    current().attribute_shard(UUID(shard_id))
+
+
+@app.task(name=SWEEP)
+def sweep() -> None:
+    """Take back what dead workers held and send what the broker lost."""
+    current().sweep()
+
+
+@app.task(name=EXPIRE_BATCHES)
+def expire_batches() -> None:
+    """End what is out of time."""
+    current().expire_batches()
+
+
+@app.task(name=REFIT_DENSITY)
+def refit_density() -> None:
+    """Look whether the density needs a refit."""
+    current().refit_density()
