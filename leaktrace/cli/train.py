@@ -4,11 +4,13 @@ The heavy imports happen inside the command, so that `leaktrace --help` stays qu
 works.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from leaktrace.science.training.train import Recipe
@@ -46,9 +48,8 @@ def train(
     recipe = _recipe(
         name, teacher=teacher, latents=latents, trace=trace, hold_out=hold_out, epochs=epochs, seed=seed
     )
-    with _progress() as progress:
-        task = progress.add_task("reading", total=1.0, loss="")
-        card = train_model(read_dataset(data), out, recipe=recipe, report=_reporter(progress, task))
+    with reporting() as report:
+        card = train_model(read_dataset(data), out, recipe=recipe, report=report)
     typer.echo(f"{out}: {card['name']}, {len(card['model']['classes'])} classes, self-test passed")
 
 
@@ -76,8 +77,10 @@ def _recipe(
     return replace(recipe, latents=streams, train=training)
 
 
-def _progress() -> Progress:
-    return Progress(
+@contextmanager
+def reporting() -> Iterator[Callable[[str, float, float], None]]:
+    """One progress bar for a long computation; gives the callback that stages report their share and loss to."""
+    columns = (
         TextColumn("{task.description:>22}"),
         BarColumn(),
         TextColumn("{task.percentage:3.0f} %"),
@@ -85,13 +88,12 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    with Progress(*columns) as progress:
+        task = progress.add_task("reading", total=1.0, loss="")
 
+        def report(stage: str, share: float, loss: float) -> None:
+            if progress.tasks[task].description != stage:
+                progress.reset(task, description=stage)
+            progress.update(task, completed=share, loss=f"loss {loss:.4f}" if loss else "")
 
-def _reporter(progress: Progress, task: TaskID):  # type: ignore[no-untyped-def]
-    def report(stage: str, share: float, loss: float) -> None:
-        shown = f"loss {loss:.4f}" if loss else ""
-        if progress.tasks[task].description != stage:
-            progress.reset(task, description=stage)
-        progress.update(task, completed=share, loss=shown)
-
-    return report
+        yield report

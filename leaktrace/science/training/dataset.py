@@ -19,7 +19,6 @@ from leaktrace.science.images import DecodedImage, decode
 Split = Literal["train", "val", "test", "open"]
 Purpose = Literal["train", "select", "calibrate"]
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test", "open")
 # Which split may serve which purpose. Selection uses a fold of the training prompts, so that the validation split
 # stays fresh for the temperature and the conformal calibration.
 ALLOWED: dict[Purpose, Split] = {"train": "train", "select": "train", "calibrate": "val"}
@@ -101,7 +100,7 @@ def read_dataset(path: str | Path) -> Dataset:
     root = Path(path)
     manifest = root if root.is_file() else root / "manifest.csv"
     if manifest.is_file():
-        samples, declared = _from_manifest(manifest), True
+        samples, declared = _from_manifest(manifest)
     elif root.is_dir():
         samples, declared = _from_folders(root), False
     else:
@@ -165,24 +164,29 @@ def _held_prompts(samples: Sequence[Sample]) -> set[tuple[str, str]]:
     }
 
 
-def _from_manifest(manifest: Path) -> list[Sample]:
+def _from_manifest(manifest: Path) -> tuple[list[Sample], bool]:
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     missing = {"file", "generator"} - set(rows[0] if rows else ())
     if missing:
         raise DatasetUnreadable(f"{manifest} has no column {', '.join(sorted(missing))}")
-    return [_row_sample(row, manifest) for row in rows]
+    return [_row_sample(row, manifest) for row in rows], bool(rows) and "split" in rows[0]
 
 
 def _row_sample(row: dict[str, str], manifest: Path) -> Sample:
     file = row["file"]
     prompt = row.get("prompt") or Path(file).stem
-    split = row.get("split") or _drawn_split(prompt)
-    split = "open" if row.get("role") == "open" else split
-    for known in SPLITS:
-        if split == known:
-            return Sample(manifest.parent / file, file, row["generator"], known, prompt)
-    raise DatasetUnreadable(f"{manifest}: the split of {file} is {split!r}, not one of {', '.join(SPLITS)}")
+    split = _split(row, prompt)
+    return Sample(manifest.parent / file, file, row["generator"], split, prompt)
+
+
+def _split(row: dict[str, str], prompt: str) -> Split:
+    """The row's split. A name that is not train, val or open counts as test: such an image is never fitted on."""
+    if row.get("role") == "open" or row.get("split") == "open":
+        return "open"
+    if "split" not in row:
+        return _drawn_split(prompt)
+    return "train" if row["split"] == "train" else "val" if row["split"] == "val" else "test"
 
 
 def _from_folders(root: Path) -> list[Sample]:

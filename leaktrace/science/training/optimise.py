@@ -35,9 +35,9 @@ class TrainRecipe:
 
     epochs: int = 24
     crops_per_image: int = 8
-    batch: int = 64
+    batch: int = 32
     plan: CropPlan = field(default_factory=CropPlan)
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up: float = 0.1
     label_smoothing: float = 0.05
