@@ -1,11 +1,12 @@
 """The root of every error that Leaktrace raises on purpose.
 
-Each port names its own errors beside itself, as subclasses of the root or of one of the three kinds below, so that
+Each port names its own errors beside itself, as subclasses of the root or of one of the four kinds below, so that
 a caller can catch one error, one kind or all of them. What an error knows are attributes; its text says what to do.
 
     LeaktraceError
     |-- InvalidInput        the caller gave something that cannot be used
     |   `-- ImageRefused        one image cannot be attributed (leaktrace.science.images names each reason)
+    |-- NotFound            no such thing, as far as the caller may know (leaktrace.records)
     |-- Unavailable         a server, object or model that should be there is not
     |   |-- ObjectStoreUnavailable, ObjectMissing      (leaktrace.objects)
     |   |-- QueueUnavailable                           (leaktrace.queue)
@@ -24,6 +25,12 @@ class InvalidInput(LeaktraceError):
     """The caller gave something that cannot be used; the text says what would be accepted."""
 
     code = "invalid_input"
+
+
+class NotFound(LeaktraceError):
+    """No such thing exists, as far as the caller may know."""
+
+    code = "not_found"
 
 
 class Unavailable(LeaktraceError):

@@ -195,6 +195,7 @@ class Item(Base):
         Index(None, "batch_id", "state", "id"),
         Index(None, "shard_id"),
         Index(None, "image_id"),
+        Index(None, "attribution_id"),
         CheckConstraint("(state = 'failed') = (error_code IS NOT NULL)", name="failed_has_code"),
         CheckConstraint(
             "(state = 'succeeded') = (attribution_id IS NOT NULL)", name="succeeded_has_attribution"
@@ -282,6 +283,7 @@ class Attribution(Base):
         _one_of("verdict", VERDICTS),
         UniqueConstraint("image_id", "model_version"),
         Index(None, "model_version", "density_version"),
+        Index("ix_attributions_generator", "tenant_id", "model_version", "generator", "p_value"),
         ForeignKeyConstraint(
             ["density_version", "model_version"],
             ["density_versions.version", "density_versions.model_version"],

@@ -236,6 +236,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("image_id", "model_version", name=op.f("uq_attributions_image_id_model_version")),
     )
     op.create_index(
+        "ix_attributions_generator",
+        "attributions",
+        ["tenant_id", "model_version", "generator", "p_value"],
+        unique=False,
+    )
+    op.create_index(
         op.f("ix_attributions_model_version_density_version"),
         "attributions",
         ["model_version", "density_version"],
@@ -332,6 +338,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("batch_id", "custom_id", name=op.f("uq_items_batch_id_custom_id")),
     )
     op.create_index(op.f("ix_items_batch_id_state_id"), "items", ["batch_id", "state", "id"], unique=False)
+    op.create_index(op.f("ix_items_attribution_id"), "items", ["attribution_id"], unique=False)
     op.create_index(op.f("ix_items_image_id"), "items", ["image_id"], unique=False)
     op.create_index(op.f("ix_items_shard_id"), "items", ["shard_id"], unique=False)
     op.execute(REFUSE_CHANGE)
@@ -341,6 +348,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take the change back; the extension stays, since others may use it."""
     op.drop_index(op.f("ix_items_shard_id"), table_name="items")
+    op.drop_index(op.f("ix_items_attribution_id"), table_name="items")
     op.drop_index(op.f("ix_items_image_id"), table_name="items")
     op.drop_index(op.f("ix_items_batch_id_state_id"), table_name="items")
     op.drop_table("items")

@@ -1,0 +1,102 @@
+"""Builds the HTTP service: its connections, its layers and its routes. The one place of `api` that reads settings.
+
+Run it with `uvicorn api.app:create_app --factory`. It never imports torch: workers own the models.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI, Response
+
+from api import batches, generators, health, images, results, uploads
+from api.cursors import CursorSeal
+from api.dependencies import Services
+from api.errors import add_error_handlers
+from api.limits import Backlog, BodyLimit
+from api.metrics import Metrics
+from api.request_context import RequestContext
+from leaktrace import __version__
+from leaktrace.logs import configure_logs
+from leaktrace.objects import connect_store
+from leaktrace.queue import ShardQueue, create_celery
+from leaktrace.records.database import connect_database, transaction
+from leaktrace.records.readiness import count_living_workers
+from leaktrace.records.usage import count_backlog
+from leaktrace.settings import Settings, load_settings
+
+STORED_AT_ONCE = 16
+
+DESCRIPTION = """Leaktrace finds out which generator made an image: create a batch, upload images, close it, poll it,
+read its results. Every error is an RFC 9457 problem with a stable `code`."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app on the servers that the settings name; without settings they are read, and logging is set up."""
+    if settings is None:
+        settings = load_settings()
+        _configure_process_logs(settings)
+    services = connect_services(settings)
+    metrics = _watch(Metrics(), services)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.engine.dispose()
+
+    app = FastAPI(title="Leaktrace", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app.state.services = services
+    for module in (batches, images, uploads, results, generators, health):
+        app.include_router(module.router)
+
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    def metrics_page() -> Response:
+        """Metrics in Prometheus' text format."""
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_request_body_bytes)
+    app.add_middleware(RequestContext, metrics=metrics)
+    return app
+
+
+def connect_services(settings: Settings) -> Services:
+    """The connections of one process; none is opened yet."""
+    engine = connect_database(settings)
+
+    def count() -> int:
+        with transaction(engine) as session:
+            return count_backlog(session)
+
+    return Services(
+        settings=settings,
+        engine=engine,
+        store=connect_store(settings),
+        queue=ShardQueue(create_celery(settings.broker_url.get_secret_value())),
+        cursors=CursorSeal(settings.s3_secret_key.get_secret_value()),
+        backlog=Backlog(count),
+        store_places=CapacityLimiter(STORED_AT_ONCE),
+    )
+
+
+def _watch(metrics: Metrics, services: Services) -> Metrics:
+    def workers() -> int:
+        with transaction(services.engine) as session:
+            return count_living_workers(session)
+
+    metrics.watch(
+        {
+            "leaktrace_backlog_images": ("Images queued or being attributed", services.backlog.images),
+            "leaktrace_workers_alive": ("Workers with a loaded model and a recent heartbeat", workers),
+            "leaktrace_queue_depth": ("Shard messages that wait in the broker", services.queue.length),
+        }
+    )
+    return metrics
+
+
+def _configure_process_logs(settings: Settings) -> None:
+    configure_logs(settings.log_level, service="api")
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True

@@ -1,0 +1,45 @@
+"""How responses are described in OpenAPI: the problems that each route may answer, by status.
+
+Every route names the statuses that it can give, and the tests hold it to them.
+"""
+
+from typing import Any
+
+from api.schemas import EXAMPLE_ID, Problem
+
+EXAMPLES: dict[int, tuple[str, str, str]] = {
+    400: ("Bad Request", "invalid_cursor", "the cursor does not belong to this listing"),
+    401: ("Unauthorized", "unauthenticated", "the API key is not valid: mistyped, expired or revoked"),
+    403: ("Forbidden", "scope_missing", "this needs a key with the scope batches:write"),
+    404: ("Not Found", "batch_not_found", f"there is no batch {EXAMPLE_ID}"),
+    406: ("Not Acceptable", "not_acceptable", "offered are JSON, NDJSON and CSV"),
+    409: ("Conflict", "wrong_batch_state", "the batch is queued and cannot be given more images"),
+    413: ("Content Too Large", "body_too_large", "the body is larger than this route takes"),
+    415: ("Unsupported Media Type", "unsupported_media_type", "send multipart/form-data"),
+    422: ("Unprocessable Content", "invalid_request", "#/name: String should have at most 200 characters"),
+    429: ("Too Many Requests", "quota_exceeded", "the daily quota of images is used up"),
+    503: ("Service Unavailable", "database_unavailable", "the database did not answer"),
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer these problems, beside those that any route with a key may."""
+    return {status: _describe(status) for status in sorted({401, 403, 503, *statuses})}
+
+
+def _describe(status: int) -> dict[str, Any]:
+    title, code, detail = EXAMPLES[status]
+    example = {
+        "type": f"urn:leaktrace:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": "0f8a6f3a9d6c4c1e9a2b7d5e4f3c2b1a",
+        "errors": [],
+    }
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        "description": title,
+        "content": {"application/problem+json": {"schema": schema, "example": example}},
+    }

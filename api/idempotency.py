@@ -1,0 +1,83 @@
+"""Idempotency-Key: a creating request that is sent twice with one key is carried out once and answered alike.
+
+The stored answer is committed together with the work. Knows nothing of what the work is.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Header, Request, Response
+from pydantic import BaseModel
+from pydantic_core import to_json
+from sqlalchemy.orm import Session
+
+from api.dependencies import Services
+from leaktrace.records.database import transaction
+from leaktrace.records.idempotency import KeyedRequest, StoredAnswer, find_answer, store_answer
+from leaktrace.records.keys import Caller
+
+GivenKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]*$",
+        description="Any text of your own, new for each new request. Repeating a request with its key is safe.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a creating route answers."""
+
+    status: int
+    body: BaseModel
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KeyedCall:
+    """Who asks for what under which key."""
+
+    caller: Caller
+    request: Request
+    key: str | None
+    payload: BaseModel
+
+    def keyed(self, key: str) -> KeyedRequest:
+        """The records' view of it; the payload counts as parsed, so white space and field order do not."""
+        return KeyedRequest(
+            tenant_id=self.caller.tenant_id,
+            route=f"{self.request.method} {self.request.url.path}",
+            key=key,
+            payload_sha256=hashlib.sha256(self.payload.model_dump_json().encode()).hexdigest(),
+        )
+
+
+def answer_once(services: Services, call: KeyedCall, *, work: Callable[[Session], Answer]) -> Response:
+    """Run `work` in one transaction, unless this call has been answered before."""
+    with transaction(services.engine) as session:
+        if call.key is None:
+            answer = work(session)
+            return _response(answer.status, answer.body.model_dump(mode="json"), answer.headers)
+        keyed = call.keyed(call.key)
+        stored = find_answer(session, keyed)
+        if stored is not None:
+            return _response(stored.status, stored.body, {**stored.headers, "Idempotency-Replayed": "true"})
+        answer = work(session)
+        body = answer.body.model_dump(mode="json")
+        store_answer(
+            session,
+            keyed,
+            answer=StoredAnswer(status=answer.status, headers=dict(answer.headers), body=body),
+            keep_hours=services.settings.idempotency_keep_hours,
+        )
+    return _response(answer.status, body, answer.headers)
+
+
+def _response(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    return Response(to_json(body), status, headers=dict(headers), media_type="application/json")

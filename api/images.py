@@ -1,0 +1,111 @@
+"""The routes of images: upload by streamed multipart, and one image's attribution.
+
+The upload reads the request as it arrives; whatever blocks (store, database) runs in threads beside it.
+"""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from api.auth import BatchWriter, ResultReader
+from api.dependencies import BatchId, GivenServices, Services
+from api.documents import problems
+from api.errors import MalformedMultipart, QuotaUsedUp
+from api.limits import quota_headers
+from api.receiving import Intake
+from api.result_schemas import Attribution, build_attribution
+from api.schemas import MAX_CUSTOM_ID_CHARACTERS, UploadAnswers
+from leaktrace.logs import get_logger
+from leaktrace.records.batches import find_uploading_batch
+from leaktrace.records.database import transaction
+from leaktrace.records.keys import Caller
+from leaktrace.records.results import find_attribution
+from leaktrace.records.usage import Quota, find_quota
+
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["files"],
+                "additionalProperties": False,
+                "properties": {
+                    "files": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 1000,
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "One part a file. Its custom_id is its header X-Custom-Id or else its file name"
+                        f" (at most {MAX_CUSTOM_ID_CHARACTERS} characters). A header X-Sha256 is checked.",
+                    }
+                },
+            }
+        }
+    },
+}
+
+router = APIRouter(prefix="/v1", tags=["images"])
+log = get_logger(__name__)
+
+
+@router.post(
+    "/batches/{batch_id}/images",
+    response_model=UploadAnswers,
+    responses=problems(400, 404, 409, 413, 415, 422, 429),
+    openapi_extra={"requestBody": UPLOAD_BODY},
+)
+async def upload(
+    batch_id: BatchId, request: Request, services: GivenServices, caller: BatchWriter
+) -> Response:
+    """Upload images into a batch. A refused file does not sink the others; sending one again is harmless."""
+    await to_thread.run_sync(_require_room, services, caller, batch_id)
+    intake = Intake(services, caller, batch_id=batch_id)
+    answers = await intake.receive(request.stream(), content_type=request.headers.get("content-type", ""))
+    if not answers:
+        raise MalformedMultipart("the body holds no part; send one part `files` a file")
+    log.info("images_received", files=len(answers), refused=sum(a.status == "refused" for a in answers))
+    quota = await to_thread.run_sync(_quota, services, caller)
+    body = UploadAnswers(data=answers).model_dump_json()
+    return Response(body, headers=quota_headers(quota), media_type="application/json")
+
+
+@router.get(
+    "/images/{image_id}/attribution",
+    response_model=Attribution,
+    responses=problems(404, 422),
+    tags=["results"],
+)
+def attribution(
+    image_id: Annotated[UUID, Path(description="The image's `id`, as results give it.")],
+    services: GivenServices,
+    caller: ResultReader,
+    model_version: Annotated[str | None, Query(max_length=200, pattern=r"^[\x21-\x7e]*$")] = None,
+) -> Attribution:
+    """The latest attribution of one image, or the one by a given model version."""
+    with transaction(services.engine) as session:
+        found = find_attribution(session, caller.tenant_id, image_id=image_id, model_version=model_version)
+        return build_attribution(found)
+
+
+def require_quota(quota: Quota) -> None:
+    """Raise `QuotaUsedUp` when nothing more is taken today."""
+    if quota.remaining == 0:
+        headers = {**quota_headers(quota), "Retry-After": str(quota.resets_in_seconds)}
+        raise QuotaUsedUp(
+            f"the daily quota of {quota.limit:,} images is used up; it is reset at midnight UTC",
+            headers=headers,
+        )
+
+
+def _require_room(services: Services, caller: Caller, batch_id: UUID) -> None:
+    with transaction(services.engine) as session:
+        find_uploading_batch(session, caller.tenant_id, batch_id=batch_id)
+    require_quota(_quota(services, caller))
+
+
+def _quota(services: Services, caller: Caller) -> Quota:
+    with transaction(services.engine) as session:
+        return find_quota(session, caller.tenant_id, default_limit=services.settings.daily_image_quota)

@@ -1,0 +1,112 @@
+"""Results as NDJSON and CSV, as streams of bytes made page by page.
+
+NDJSON ends with a line that counts what came before it, so that a truncation shows. CSV is for spreadsheets: cells
+that one would read as a formula are made text.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
+from typing import Literal
+
+from api.errors import NotAcceptable
+from api.result_schemas import Result
+
+Format = Literal["json", "ndjson", "csv"]
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv",
+}
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+CSV_COLUMNS = (
+    "custom_id", "file_name", "item_id", "state", "error_code", "error_detail", "verdict", "generator", "p_value",
+    "smallest_p", "alpha", "reason", "probabilities", "image_id", "sha256", "size_bytes", "format", "width",
+    "height", "attribution_id", "model_version", "density_version", "attributed_at",
+)  # fmt: skip
+
+
+def choose_format(asked: Format | None, *, accept: str | None) -> Format:
+    """`?format=` decides; without it the most welcome of the Accept header, JSON when all are alike.
+
+    Raises:
+        NotAcceptable: the header rules all three out.
+    """
+    if asked is not None:
+        return asked
+    welcome = _qualities(accept or "*/*")
+    best = max(MEDIA_TYPES, key=lambda name: _quality(welcome, MEDIA_TYPES[name]))
+    if _quality(welcome, MEDIA_TYPES[best]) == 0:
+        raise NotAcceptable(f"offered are {', '.join(MEDIA_TYPES.values())}")
+    return best
+
+
+def write_ndjson(pages: Iterable[list[Result]]) -> Iterator[bytes]:
+    """One line a result, and the end line."""
+    count = 0
+    for page in pages:
+        count += len(page)
+        yield b"".join(result.model_dump_json().encode() + b"\n" for result in page)
+    yield json.dumps({"type": "end", "count": count}).encode() + b"\n"
+
+
+def write_csv(pages: Iterable[list[Result]]) -> Iterator[bytes]:
+    """RFC 4180 with a header line, in UTF-8."""
+    yield _lines([CSV_COLUMNS])
+    for page in pages:
+        yield _lines(_cells(result) for result in page)
+
+
+WRITERS: dict[Format, Callable[[Iterable[list[Result]]], Iterator[bytes]]] = {
+    "ndjson": write_ndjson,
+    "csv": write_csv,
+}
+
+
+def _cells(result: Result) -> list[object]:
+    error, image, found = result.error, result.image, result.attribution
+    cells: list[object] = [result.custom_id, result.file_name, result.item_id, result.state]
+    cells += [error.code, error.detail] if error else [None] * 2
+    if found:
+        cells += [found.verdict, found.generator, found.p_value, found.smallest_p, found.alpha, found.reason]
+    else:
+        cells += [None] * 6
+    cells.append(json.dumps(found.probabilities) if found else None)
+    if image:
+        cells += [image.id, image.sha256, image.size_bytes, image.format, image.width, image.height]
+    else:
+        cells += [None] * 6
+    if found:
+        cells += [found.id, found.model_version, found.density_version, found.created_at.isoformat()]
+    else:
+        cells += [None] * 4
+    return [_harmless(cell) for cell in cells]
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> bytes:
+    text = StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _qualities(accept: str) -> dict[str, float]:
+    qualities: dict[str, float] = {}
+    for member in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in member.split(";"))
+        given = [p.removeprefix("q=") for p in parameters if p.startswith("q=")]
+        try:
+            qualities[media_range] = float(given[0]) if given else 1.0
+        except ValueError:
+            qualities[media_range] = 0.0
+    return qualities
+
+
+def _quality(welcome: dict[str, float], media_type: str) -> float:
+    """Of the most specific range that covers the type (RFC 9110, 12.5.1)."""
+    ranges = (media_type, media_type.split("/")[0] + "/*", "*/*")
+    return next((welcome[each] for each in ranges if each in welcome), 0.0)

@@ -1,0 +1,185 @@
+"""Results and generators as the API gives them, and how a result is built from its records.
+
+A result is self-contained: verdict, generator, p-values, all probabilities, explanation, versions, image hash and
+timings. Knows nothing of pages or formats.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas import EXAMPLE_ID, EXAMPLE_SHA256, EXAMPLE_TIME, ItemState, Refusal, VerdictName
+from leaktrace.records import models
+from leaktrace.records.results import ResultRow
+
+EXAMPLE_ATTRIBUTION: dict[str, Any] = {
+    "id": EXAMPLE_ID,
+    "verdict": "generator",
+    "generator": "sdxl-1.0",
+    "p_value": 0.41,
+    "smallest_p": 0.011,
+    "alpha": 0.05,
+    "reason": "sdxl-1.0 is the most probable class and the image is typical of it",
+    "probabilities": {"sdxl-1.0": 0.93, "sd-2.1": 0.05, "real": 0.02},
+    "p_values": {"sdxl-1.0": 0.41, "sd-2.1": 0.02, "real": 0.01},
+    "explanation": {
+        "steps": [{"timestep": 50, "attention": 0.6}, {"timestep": 150, "attention": 0.4}],
+        "features": [{"index": 17, "gate": 0.9, "contribution": 0.3}],
+        "prototypes": [{"generator": "sdxl-1.0", "index": 2, "distance": 0.4}],
+        "distances": {"sdxl-1.0": 0.4, "sd-2.1": 1.1, "real": 1.9},
+    },
+    "extended": False,
+    "model_version": "starter-3f1c0a9be2d4",
+    "density_version": "starter-3f1c0a9be2d4-initial",
+    "timings": {"fetch": 0.004, "decode": 0.012, "attribute": 0.035},
+    "created_at": EXAMPLE_TIME,
+}
+
+
+class Attribution(BaseModel):
+    """What one model version says of one image. It is evidence, not proof."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [EXAMPLE_ATTRIBUTION]})
+
+    id: UUID
+    verdict: VerdictName
+    generator: str | None = Field(description='The generator, or "real"; null unless verdict is "generator".')
+    p_value: float = Field(description="Of the named generator, or the largest of any known one.")
+    smallest_p: float = Field(description="The smallest p-value that the calibration can give.")
+    alpha: float
+    reason: str
+    probabilities: dict[str, float]
+    p_values: dict[str, float]
+    explanation: dict[str, Any]
+    extended: bool = Field(description="A side was shorter than the model's crop and was extended.")
+    model_version: str
+    density_version: str
+    timings: dict[str, float] = Field(description="Seconds a stage.")
+    created_at: datetime
+
+
+class ImageFacts(BaseModel):
+    """The image itself; format and size are null until it has been decoded."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    sha256: str
+    size_bytes: int
+    format: str | None
+    width: int | None
+    height: int | None
+
+
+class Result(BaseModel):
+    """One item of a batch and what became of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "result",
+                    "item_id": EXAMPLE_ID,
+                    "batch_id": EXAMPLE_ID,
+                    "custom_id": "cat-1.jpg",
+                    "file_name": "cat-1.jpg",
+                    "state": "succeeded",
+                    "error": None,
+                    "image": {
+                        "id": EXAMPLE_ID,
+                        "sha256": EXAMPLE_SHA256,
+                        "size_bytes": 48213,
+                        "format": "JPEG",
+                        "width": 1024,
+                        "height": 1024,
+                    },
+                    "attribution": EXAMPLE_ATTRIBUTION,
+                }
+            ]
+        }
+    )
+
+    type: Literal["result"] = "result"
+    item_id: UUID
+    batch_id: UUID
+    custom_id: str
+    file_name: str | None
+    state: ItemState
+    error: Refusal | None
+    image: ImageFacts | None
+    attribution: Attribution | None
+
+
+class ResultPage(BaseModel):
+    """A page of results; the next one by `cursor=<next_cursor>` until that is null."""
+
+    data: list[Result]
+    next_cursor: str | None
+
+
+class Generator(BaseModel):
+    """A class of the model, and how many of the tenant's images were attributed to it."""
+
+    name: str
+    model_version: str
+    kind: Literal["known"] = "known"
+    images: int
+    median_p_value: float | None
+
+
+class ModelSummary(BaseModel):
+    """The model that the workers serve; `card` is what its makers say of it."""
+
+    version: str
+    card: dict[str, Any]
+
+
+class Generators(BaseModel):
+    """The generators that the serving model knows; empty, with a null model, before any worker has run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "data": [
+                        {
+                            "name": "sdxl-1.0",
+                            "model_version": "starter-3f1c0a9be2d4",
+                            "kind": "known",
+                            "images": 63,
+                            "median_p_value": 0.47,
+                        }
+                    ],
+                    "model": {"version": "starter-3f1c0a9be2d4", "card": {"name": "starter"}},
+                }
+            ]
+        }
+    )
+
+    data: list[Generator]
+    model: ModelSummary | None
+
+
+def build_result(row: ResultRow) -> Result:
+    """The result of one item."""
+    item, image, attribution = row
+    error = None
+    if item.error_code is not None:
+        error = Refusal(code=item.error_code, detail=item.error_detail or "")
+    return Result(
+        item_id=item.id,
+        batch_id=item.batch_id,
+        custom_id=item.custom_id,
+        file_name=item.file_name,
+        state=item.state,  # checked by pydantic as well as by the table
+        error=error,
+        image=None if image is None else ImageFacts.model_validate(image),
+        attribution=None if attribution is None else build_attribution(attribution),
+    )
+
+
+def build_attribution(attribution: models.Attribution) -> Attribution:
+    """The attribution without its embedding."""
+    return Attribution.model_validate(attribution)

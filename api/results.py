@@ -1,0 +1,127 @@
+"""The route of a batch's results: cursor pages, an NDJSON stream, or CSV.
+
+Streams read the records page by page in short transactions, so that memory stays flat and no transaction stays open
+while a client reads slowly. The first page is read before the answer begins, so that faults there are still problems.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from api.auth import ResultReader
+from api.dependencies import BatchId, GivenServices, Services
+from api.documents import problems
+from api.result_formats import MEDIA_TYPES, WRITERS, Format, choose_format
+from api.result_schemas import Result, ResultPage, build_result
+from api.schemas import ItemState, VerdictName
+from leaktrace.records.batches import find_batch
+from leaktrace.records.database import transaction
+from leaktrace.records.results import ResultFilter, list_results
+
+DEFAULT_LIMIT = 100
+STREAMED_TOGETHER = 500
+
+router = APIRouter(prefix="/v1/batches", tags=["results"])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which results of whose batch are wanted."""
+
+    services: Services
+    tenant_id: UUID
+    batch_id: UUID
+    chosen: ResultFilter
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        """What a cursor is sealed with."""
+        chosen = self.chosen
+        return ("results", self.tenant_id, self.batch_id, chosen.state, chosen.verdict, chosen.generator)
+
+    def read(self, *, limit: int, after: str | None) -> list[Result]:
+        """At most `limit` results behind a custom_id."""
+        with transaction(self.services.engine) as session:
+            rows = list_results(
+                session, self.tenant_id, batch_id=self.batch_id, chosen=self.chosen, limit=limit, after=after
+            )
+            return [build_result(row) for row in rows]
+
+    def pages(self, *, after: str | None, most: int | None) -> Iterator[list[Result]]:
+        """All results behind `after`, or the first `most` of them, page by page."""
+        while most is None or most > 0:
+            wanted = min(STREAMED_TOGETHER, most or STREAMED_TOGETHER)
+            page = self.read(limit=wanted, after=after)
+            if page:
+                yield page
+            if len(page) < wanted:
+                return
+            after = page[-1].custom_id
+            most = None if most is None else most - wanted
+
+
+@router.get(
+    "/{batch_id}/results",
+    response_model=ResultPage,
+    responses={
+        200: {
+            "content": {
+                "application/x-ndjson": {
+                    "schema": {"type": "string"},
+                    "example": '{"type": "end", "count": 0}\n',
+                },
+                "text/csv": {"schema": {"type": "string"}},
+            }
+        },
+        **problems(400, 404, 406, 422),
+    },
+)
+def results(
+    batch_id: BatchId,
+    request: Request,
+    services: GivenServices,
+    caller: ResultReader,
+    state: ItemState | None = None,
+    verdict: VerdictName | None = None,
+    generator: Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$")] = None,
+    limit: Annotated[
+        int | None, Query(ge=1, le=1000, description="JSON: 100 unless given. Streams: all.")
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=2048)] = None,
+    format: Annotated[Format | None, Query(description="Overrides the Accept header.")] = None,
+) -> Response:
+    """Read the results of a batch, also while it is in progress: items that are not finished say so by their state."""
+    kind = choose_format(format, accept=request.headers.get("accept"))
+    listing = Listing(services, caller.tenant_id, batch_id, ResultFilter(state, verdict, generator))
+    after = services.cursors.open(cursor, listing=listing.name)
+    with transaction(services.engine) as session:
+        find_batch(session, caller.tenant_id, batch_id=batch_id)
+    if kind == "json":
+        return _page(listing, limit=limit or DEFAULT_LIMIT, after=after)
+    return _stream(listing, kind=kind, after=after, most=limit)
+
+
+def _page(listing: Listing, *, limit: int, after: str | None) -> Response:
+    found = listing.read(limit=limit + 1, after=after)
+    page = found[:limit]
+    next_cursor = None
+    if len(found) > limit:
+        next_cursor = listing.services.cursors.seal(page[-1].custom_id, listing=listing.name)
+    body = ResultPage(data=page, next_cursor=next_cursor).model_dump_json()
+    return Response(body, media_type="application/json", headers={"Vary": "Accept"})
+
+
+def _stream(listing: Listing, *, kind: Format, after: str | None, most: int | None) -> Response:
+    pages = listing.pages(after=after, most=most)
+    first = next(pages, [])
+    headers = {"Vary": "Accept"}
+    if kind == "csv":
+        headers["Content-Disposition"] = f'attachment; filename="results-{listing.batch_id}.csv"'
+    return StreamingResponse(
+        WRITERS[kind](chain([first], pages)), media_type=MEDIA_TYPES[kind], headers=headers
+    )

@@ -1,0 +1,314 @@
+"""What the API takes and gives, as pydantic models with an example each; OpenAPI is made from them.
+
+Requests forbid unknown fields, so that a misspelt one is noticed. Responses are built from records by the routes.
+Knows nothing of SQL, queues or stores.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+BatchState = Literal[
+    "uploading",
+    "validating",
+    "queued",
+    "in_progress",
+    "finalizing",
+    "completed",
+    "failed",
+    "expired",
+    "cancelling",
+    "cancelled",
+]
+ItemState = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+VerdictName = Literal["generator", "unseen", "inconclusive"]
+
+MAX_CUSTOM_ID_CHARACTERS = 256
+MAX_FILE_NAME_CHARACTERS = 512
+MAX_METADATA_ENTRIES = 32
+MAX_PROMISES = 1000
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+CustomId = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_CUSTOM_ID_CHARACTERS, pattern=PRINTABLE)
+]
+FileName = Annotated[str, StringConstraints(max_length=MAX_FILE_NAME_CHARACTERS, pattern=PRINTABLE)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
+MetadataText = Annotated[str, StringConstraints(max_length=512, pattern=PRINTABLE)]
+MetadataNumber = Annotated[float, Field(ge=-1e15, le=1e15)]
+
+EXAMPLE_ID = "019ab1f0-5c3e-7a10-8d53-2f6b8c1e9a40"
+EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+EXAMPLE_TIME = "2026-01-05T09:30:00Z"
+
+
+class Given(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProblemPart(BaseModel):
+    """One thing that is wrong with a request."""
+
+    pointer: str = Field(description="`#/...` into the body, or `query:name`, `path:name`, `header:name`.")
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. `code` is stable; `detail` is for a person."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: list[ProblemPart] = []
+
+
+class BatchCreate(Given):
+    """A new batch. Everything is optional."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "uploads of May", "metadata": {"source": "forum", "run": 7}}]
+        }
+    )
+
+    name: Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)] | None = None
+    metadata: dict[MetadataKey, bool | MetadataNumber | MetadataText] = Field(
+        default={}, max_length=MAX_METADATA_ENTRIES, description="Your own notes; given back unchanged."
+    )
+
+
+class Counts(BaseModel):
+    """Items by state; `total` is always the sum of the others."""
+
+    total: int
+    pending: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class Batch(BaseModel):
+    """Images submitted together. Each `<state>_at` is null until the state has been entered."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": EXAMPLE_ID,
+                    "object": "batch",
+                    "name": "uploads of May",
+                    "metadata": {"source": "forum", "run": 7},
+                    "state": "in_progress",
+                    "error": None,
+                    "counts": {
+                        "total": 120,
+                        "pending": 40,
+                        "running": 16,
+                        "succeeded": 63,
+                        "failed": 1,
+                        "cancelled": 0,
+                    },
+                    "created_at": EXAMPLE_TIME,
+                    "expires_at": "2026-01-06T09:30:00Z",
+                    "uploading_at": EXAMPLE_TIME,
+                    "validating_at": "2026-01-05T09:31:00Z",
+                    "queued_at": "2026-01-05T09:31:00Z",
+                    "in_progress_at": "2026-01-05T09:31:01Z",
+                    "finalizing_at": None,
+                    "completed_at": None,
+                    "failed_at": None,
+                    "expired_at": None,
+                    "cancelling_at": None,
+                    "cancelled_at": None,
+                }
+            ]
+        }
+    )
+
+    id: UUID
+    object: Literal["batch"] = "batch"
+    name: str | None
+    metadata: dict[str, Any]
+    state: BatchState
+    error: str | None = Field(description="Why the batch itself could not be taken.")
+    counts: Counts
+    created_at: datetime
+    expires_at: datetime
+    uploading_at: datetime
+    validating_at: datetime | None
+    queued_at: datetime | None
+    in_progress_at: datetime | None
+    finalizing_at: datetime | None
+    completed_at: datetime | None
+    failed_at: datetime | None
+    expired_at: datetime | None
+    cancelling_at: datetime | None
+    cancelled_at: datetime | None
+
+
+class BatchPage(BaseModel):
+    """A page of batches, newest first; the next one by `cursor=<next_cursor>` until that is null."""
+
+    data: list[Batch]
+    next_cursor: str | None
+
+
+class Refusal(BaseModel):
+    """Why one file or item failed: a stable code, and words for a person."""
+
+    code: str
+    detail: str
+
+
+class FileAnswer(BaseModel):
+    """What became of one file of an upload. `duplicate`: the batch had it already, so resending is harmless."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "custom_id": "cat-1.jpg",
+                    "status": "accepted",
+                    "item_id": EXAMPLE_ID,
+                    "sha256": EXAMPLE_SHA256,
+                    "size_bytes": 48213,
+                    "error": None,
+                },
+                {
+                    "custom_id": "notes.txt",
+                    "status": "refused",
+                    "item_id": None,
+                    "sha256": EXAMPLE_SHA256,
+                    "size_bytes": 12,
+                    "error": {
+                        "code": "unsupported_format",
+                        "detail": "the first bytes are not those of an image",
+                    },
+                },
+            ]
+        }
+    )
+
+    custom_id: str | None = Field(description="Null when the part gave none that can be used.")
+    status: Literal["accepted", "duplicate", "refused"]
+    item_id: UUID | None
+    sha256: str
+    size_bytes: int
+    error: Refusal | None
+
+
+class UploadAnswers(BaseModel):
+    """One answer a file, in the order in which the files came."""
+
+    data: list[FileAnswer]
+
+
+class PromisedFile(Given):
+    """A file that the client is going to post straight to the store."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"custom_id": "cat-1", "file_name": "cat.jpg", "sha256": EXAMPLE_SHA256, "size_bytes": 48213}
+            ]
+        }
+    )
+
+    custom_id: CustomId
+    file_name: FileName | None = None
+    sha256: Sha256
+    size_bytes: int = Field(ge=1, le=2**53)
+
+
+class Promises(Given):
+    """Files to be posted; each is answered for itself."""
+
+    files: list[PromisedFile] = Field(min_length=1, max_length=MAX_PROMISES)
+
+
+class PromiseAnswer(BaseModel):
+    """How to post one file: a multipart form of `fields`, then the file as `file`, to `url`.
+
+    `present`: the bytes are there already, nothing has to be sent. `duplicate`: the batch has the item, complete.
+    """
+
+    custom_id: str
+    item_id: UUID | None
+    status: Literal["upload", "present", "duplicate", "refused"]
+    url: str | None
+    fields: dict[str, str] | None
+    error: Refusal | None
+
+
+class PromiseAnswers(BaseModel):
+    """One answer a file, in the order of the request; the forms are good until `expires_at`."""
+
+    data: list[PromiseAnswer]
+    expires_at: datetime
+
+
+class RetryRequest(Given):
+    """`dry_run` only counts what would be retried."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dry_run": False}]})
+
+    dry_run: bool = True
+
+
+class RetryAnswer(BaseModel):
+    """How many failed items are concerned, by error code, and whether they were sent off again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"count": 3, "codes": {"worker_lost": 3}, "executed": True}]}
+    )
+
+    count: int
+    codes: dict[str, int]
+    executed: bool
+
+
+class Check(BaseModel):
+    """One thing that readiness needs."""
+
+    ok: bool
+    detail: str
+
+
+class Readiness(BaseModel):
+    """Whether batches would be processed now, and what is missing if not."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "ready": False,
+                    "checks": {
+                        "database": {"ok": True, "detail": "answers"},
+                        "broker": {"ok": True, "detail": "answers"},
+                        "store": {"ok": True, "detail": "answers"},
+                        "workers": {"ok": False, "detail": "no worker has reported in the last 30 s"},
+                        "density": {"ok": True, "detail": "fresh"},
+                    },
+                }
+            ]
+        }
+    )
+
+    ready: bool
+    checks: dict[str, Check]
+
+
+class Liveness(BaseModel):
+    """The process answers; nothing else was looked at."""
+
+    live: Literal[True] = True

@@ -1,0 +1,84 @@
+"""Results as their owner reads them: items with their image and attribution, page after page, in a stable order.
+
+Pages are keyed by custom_id, which is unique in its batch and indexed, so that a page costs the same wherever it
+lies. Embeddings are never read here.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
+
+from leaktrace.errors import NotFound
+from leaktrace.records.models import Attribution, Image, Item
+
+ResultRow = tuple[Item, Image | None, Attribution | None]
+
+
+class AttributionNotFound(NotFound):
+    """No attribution of this tenant's image exists (yet)."""
+
+    code = "attribution_not_found"
+
+
+@dataclass(frozen=True)
+class ResultFilter:
+    """What to leave out; None leaves out nothing."""
+
+    state: str | None = None
+    verdict: str | None = None
+    generator: str | None = None
+
+
+def list_results(
+    session: Session,
+    tenant_id: UUID,
+    *,
+    batch_id: UUID,
+    chosen: ResultFilter,
+    limit: int,
+    after: str | None = None,
+) -> list[ResultRow]:
+    """At most `limit` items of the batch in the order of their custom_id, beginning behind `after`."""
+    statement = (
+        select(Item, Image, Attribution)
+        .outerjoin(Image, Item.image_id == Image.id)
+        .outerjoin(Attribution, Item.attribution_id == Attribution.id)
+        .options(defer(Attribution.embedding))
+        .where(Item.tenant_id == tenant_id, Item.batch_id == batch_id)
+        .order_by(Item.custom_id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(Item.custom_id > after)
+    if chosen.state is not None:
+        statement = statement.where(Item.state == chosen.state)
+    if chosen.verdict is not None:
+        statement = statement.where(Attribution.verdict == chosen.verdict)
+    if chosen.generator is not None:
+        statement = statement.where(Attribution.generator == chosen.generator)
+    return [(item, image, attribution) for item, image, attribution in session.execute(statement)]
+
+
+def find_attribution(
+    session: Session, tenant_id: UUID, *, image_id: UUID, model_version: str | None = None
+) -> Attribution:
+    """The latest attribution of an image, or the one by `model_version`.
+
+    Raises:
+        AttributionNotFound: the tenant has no such image, or it has not been attributed.
+    """
+    statement = (
+        select(Attribution)
+        .options(defer(Attribution.embedding))
+        .where(Attribution.tenant_id == tenant_id, Attribution.image_id == image_id)
+        .order_by(Attribution.created_at.desc(), Attribution.id.desc())
+        .limit(1)
+    )
+    if model_version is not None:
+        statement = statement.where(Attribution.model_version == model_version)
+    attribution = session.execute(statement).scalar_one_or_none()
+    if attribution is None:
+        raise AttributionNotFound(f"image {image_id} has no such attribution; see the results of its batch")
+    return attribution
