@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Celery
-from kombu import Connection
+from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -56,6 +56,11 @@ def create_celery(broker_url: str, *, name: str = "leaktrace") -> Celery:
         task_reject_on_worker_lost=False,  # claims and the sweeper redeliver, with a cap; Celery's own has none
         worker_prefetch_multiplier=1,
         task_default_queue=UPKEEP_QUEUE,
+        # Each with an exchange and key of its own: Celery would bind both to the default queue's, and every message of
+        # one would reach the other too.
+        task_queues=[
+            Queue(name, Exchange(name), routing_key=name) for name in (ATTRIBUTE_QUEUE, UPKEEP_QUEUE)
+        ],
         task_routes={ATTRIBUTE_SHARD: {"queue": ATTRIBUTE_QUEUE}},
         task_publish_retry_policy=SEND_RETRY,
         broker_connection_retry_on_startup=True,

@@ -11,11 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
-from kombu import Queue
 
 from leaktrace.errors import LeaktraceError
 from leaktrace.logs import configure_logs, get_logger
-from leaktrace.queue import ATTRIBUTE_QUEUE, UPKEEP_QUEUE, ShardQueue, create_celery
+from leaktrace.queue import ShardQueue, create_celery
 from leaktrace.settings import load_settings
 from worker.halt import DRAIN_SECONDS
 from worker.schedule import periodic_jobs
@@ -36,8 +35,6 @@ app.conf.update(
     worker_pool="threads",
     # The images of one shard are fetched while those of the other are on the device.
     worker_concurrency=SHARDS_AT_A_TIME,
-    # Both queues unless -Q says otherwise: a small installation needs one worker.
-    task_queues=[Queue(ATTRIBUTE_QUEUE), Queue(UPKEEP_QUEUE)],
     # Threads cannot be cancelled; the leases decide whether what runs through a lost connection still counts.
     worker_cancel_long_running_tasks_on_connection_loss=False,
     # Lowering it after a reconnect protects slow tasks from a second delivery, which a claim makes harmless here.

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from leaktrace.queue import (
     ATTRIBUTE_QUEUE,
     ATTRIBUTE_SHARD,
+    UPKEEP_QUEUE,
     QueueUnavailable,
     ShardQueue,
     create_celery,
@@ -70,3 +71,11 @@ def test_only_json_is_accepted() -> None:
 def test_shards_have_their_queue() -> None:
     app = create_celery("redis://127.0.0.1:9/0")
     assert app.conf.task_routes[ATTRIBUTE_SHARD]["queue"] == ATTRIBUTE_QUEUE
+
+
+def test_queues_share_no_binding() -> None:
+    queues = create_celery("redis://127.0.0.1:9/0").conf.task_queues
+    assert {(queue.exchange.name, queue.routing_key) for queue in queues} == {
+        (ATTRIBUTE_QUEUE, ATTRIBUTE_QUEUE),
+        (UPKEEP_QUEUE, UPKEEP_QUEUE),
+    }
