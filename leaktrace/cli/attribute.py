@@ -1,0 +1,132 @@
+"""`leaktrace attribute`: verdicts for images on this machine, by the library alone; no server is asked.
+
+Results go to standard output, one table or one JSON record a line; progress and errors go to standard error, so that
+the records can be piped. The heavy imports happen inside the command.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leaktrace.cli.failures import FAILED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+Record = dict[str, Any]
+STYLES = {"generator": "green", "unseen": "yellow", "inconclusive": "bright_black"}
+
+
+def attribute(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES_OR_FOLDERS...", help="Images, folders with all below them, archives."),
+    ],
+    *,
+    model: Annotated[
+        str, typer.Option(help="The name of a model that ships, or a model folder.")
+    ] = "starter",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON record a line instead of a table.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or another torch device.")] = "auto",
+) -> None:
+    """Say which generator made each image, with the library alone.
+
+    A file that cannot be attributed gets a record with its reason and does not stop the others; the exit code is 1
+    only when nothing could be attributed.
+    """
+    from leaktrace.cli.local_attribution import attribution_records, sources_in
+    from leaktrace.cli.terminal import messages
+    from leaktrace.science.attributor import Attributor
+    from leaktrace.science.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    sources = sources_in(paths)
+    attributor = Attributor.load(model, device=device)
+    attributor.self_test()
+    with _progress(messages()) as progress:
+        records = _counted(attribution_records(attributor, sources), progress, total=_total(paths))
+        attributed = _write_lines(records) if as_json else _write_table(records)
+    if not attributed:
+        messages().print("error: no image could be attributed", style="bold red", soft_wrap=True)
+        raise typer.Exit(FAILED)
+
+
+def _total(paths: list[Path]) -> int | None:
+    from leaktrace.client.sources import count_images
+
+    return count_images(paths)
+
+
+def _progress(console: "Console") -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("attributed"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        redirect_stdout=False,
+        transient=True,
+    )
+
+
+def _counted(records: Iterable[Record], progress: "Progress", *, total: int | None) -> Iterator[Record]:
+    task = progress.add_task("", total=total, rate="")
+    for record in records:
+        yield record
+        speed = progress.tasks[0].speed
+        progress.update(task, advance=1, rate=f"{speed:.1f} images/s" if speed else "")
+
+
+def _write_lines(records: Iterable[Record]) -> int:
+    attributed = 0
+    for record in records:
+        typer.echo(json.dumps(record, allow_nan=False))
+        attributed += "verdict" in record
+    return attributed
+
+
+def _write_table(records: Iterable[Record]) -> int:
+    from leaktrace.cli.terminal import output
+
+    table, attributed = _empty_table(), 0
+    for record in records:
+        _add_row(table, record)
+        attributed += "verdict" in record
+    output().print(table)
+    return attributed
+
+
+def _empty_table() -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("probability", justify="right")
+    table.add_column("p-value", justify="right")
+    table.add_column("why", overflow="fold", ratio=1)
+    return table
+
+
+def _add_row(table: "Table", record: Record) -> None:
+    from leaktrace.cli.terminal import styled
+
+    name = styled(record["file"], "")
+    if "error" in record:
+        error = record["error"]
+        table.add_row(name, styled(error["code"], "red"), "", "", styled(error["detail"], ""))
+        return
+    verdict = styled(record["generator"] or record["verdict"], STYLES[record["verdict"]])
+    likeliest = f"{max(record['probabilities'].values()):.2f}"
+    table.add_row(name, verdict, likeliest, f"{record['p_value']:.3f}", styled(record["reason"], ""))
