@@ -1,6 +1,7 @@
-"""The command of each process of the service, after `python`: the one place that every way of running it follows.
+"""The command of each process of the service, after `python`, and the options that keep the object store closed.
 
-The embedded stack runs these; docker-compose.yml repeats them, and a test compares. Knows nothing of the addresses of
+The one place that every way of running it follows: the embedded stack uses these; docker-compose.yml repeats them, and
+a test compares. Knows nothing of the addresses of
 servers or of secrets, which travel in the environment.
 """
 
@@ -8,6 +9,24 @@ from pathlib import Path
 
 GRACEFUL_SECONDS = 5
 CONCURRENCY = 2
+# Of `weed mini`. Without -disableHttp the filer port serves every object to anyone; telemetry is on unless told.
+OBJECT_STORE_OPTIONS = (
+    "-disableHttp",
+    "-webdav=false",
+    "-admin.ui=false",
+    "-s3.iam=false",
+    "-s3.autoCreateBucket=false",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-master.telemetry=false",
+)
+# Environment of `weed`: with these set, blobs are given and taken only with a token, over gRPC too.
+OBJECT_STORE_SIGNING_KEYS = (
+    "WEED_JWT_SIGNING_KEY",
+    "WEED_JWT_SIGNING_READ_KEY",
+    "WEED_JWT_FILER_SIGNING_KEY",
+    "WEED_JWT_FILER_SIGNING_READ_KEY",
+)
 
 
 def migrate() -> list[str]:

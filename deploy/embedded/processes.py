@@ -32,13 +32,13 @@ Popen = subprocess.Popen[bytes]
 
 
 class ProcessFailed(Unavailable):
-    """A process of the stack ended or did not become ready; carries its name, its log file and the log's end."""
+    """A process of the stack ended or did not become ready; carries its name and its log file."""
 
     code = "process_failed"
 
     def __init__(self, name: str, *, reason: str, log: Path) -> None:
         self.name, self.reason, self.log = name, reason, log
-        super().__init__(f"{name} {reason}; the end of its log, {log}:\n{_tail(log)}")
+        super().__init__(f"{name} {reason}; its log is {log} and ends: {_last_line(log)}")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class ChildProcess:
 
     def is_alive(self) -> bool:
         return self._popen.poll() is None
+
+    def check_alive(self) -> None:
+        """Raise ProcessFailed, with the end of the log, when it has ended."""
+        if not self.is_alive():
+            raise ProcessFailed(self.name, reason=f"ended with status {self._popen.returncode}", log=self.log)
 
     def wait(self, timeout_seconds: float | None = None) -> int:
         """Its exit status; raises TimeoutError when it is still running after the timeout."""
@@ -183,11 +188,12 @@ def _open_log(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
-def _tail(log: Path) -> str:
+def _last_line(log: Path) -> str:
     try:
-        return log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        lines = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").split("\n")
     except OSError as error:
         return f"(unreadable: {error})"
+    return next((line for line in reversed(lines) if line.strip()), "(nothing)")
 
 
 class _Spawner:

@@ -12,13 +12,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from deploy.commands import OBJECT_STORE_OPTIONS, OBJECT_STORE_SIGNING_KEYS
 from deploy.embedded.data_directory import GRPC_OFFSET, DataDirectory, write_private_json
 from deploy.embedded.processes import Command
 from deploy.embedded.server import EmbeddedServer
 
 PARTS = ("master", "volume", "filer", "s3", "admin")
-SIGNING_KEYS = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
-UNUSED = ("webdav", "admin.ui", "s3.iam", "s3.autoCreateBucket", "master.telemetry")
 
 
 class Seaweed(EmbeddedServer):
@@ -94,21 +93,16 @@ class Seaweed(EmbeddedServer):
             "-dir=data",
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
-            "-disableHttp",
             "-s3.config=s3.json",
-            "-s3.port.iceberg=0",
-            "-s3.port.lance=0",
             "-volume.preStopSeconds=0",
-            *[f"-{part}=false" for part in UNUSED],
+            *OBJECT_STORE_OPTIONS,
             *ports,
             *grpc_ports,
             *sockets,
         ]
 
     def _signing_keys(self) -> dict[str, str]:
-        return {
-            f"WEED_JWT_{name}_KEY": self._data.secret(f"seaweedfs_{name.lower()}") for name in SIGNING_KEYS
-        }
+        return {name: self._data.secret(name.lower()) for name in OBJECT_STORE_SIGNING_KEYS}
 
     def _remove_stale_sockets(self) -> None:
         """A killed server leaves its sockets, which it puts in /tmp under the number of each gRPC port."""

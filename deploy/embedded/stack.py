@@ -198,6 +198,9 @@ class Stack:
         self._processes["api"].wait_until_ready(self._is_ready, timeout_seconds=READY_SECONDS)
 
     def _is_ready(self) -> bool:
+        """Whether the API says so, which includes a worker; raises ProcessFailed when one of them has ended."""
+        for process in self._processes.values():
+            process.check_alive()
         try:
             return httpx.get(f"{self.api_url}/readyz", timeout=5, trust_env=False).status_code == 200
         except httpx.TransportError:
