@@ -4,18 +4,12 @@ Each command lives in a module of its name and imports what is heavy inside its 
 Exit codes: 0 done, 1 failed (with one line of advice), 2 wrong usage, 130 interrupted.
 """
 
-import importlib
+from importlib import import_module
 
 import typer
 
-from leaktrace.cli.cancel import cancel, retry
-from leaktrace.cli.demo import demo
+from leaktrace.cli import cancel, demo, generators, keys, results, status, submit
 from leaktrace.cli.failures import CommandGroup
-from leaktrace.cli.generators import generators
-from leaktrace.cli.keys import keys
-from leaktrace.cli.results import results
-from leaktrace.cli.status import status
-from leaktrace.cli.submit import submit
 
 app = typer.Typer(
     name="leaktrace",
@@ -25,12 +19,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, submit, status, results, cancel, retry):
+for command in (
+    demo.demo,
+    submit.submit,
+    status.status,
+    results.results,
+    cancel.cancel,
+    cancel.retry,
+):
     app.command()(command)
-app.add_typer(keys, name="keys")
-app.add_typer(generators, name="generators")
+app.add_typer(keys.keys, name="keys")
+app.add_typer(generators.generators, name="generators")
 for name in ("up", "attribute", "train", "evaluate"):
     try:
-        app.command(name)(getattr(importlib.import_module(f"leaktrace.cli.{name}"), name))
+        app.command(name)(getattr(import_module(f"leaktrace.cli.{name}"), name))
     except (ImportError, AttributeError):
         continue

@@ -90,7 +90,7 @@ def build_report(
     hues = _hues(results)
     cards = [_refused_card(answer, names) for answer in refused]
     cards += [_card(result, names, hues=hues, thumbnails=thumbnails) for result in results]
-    cards.sort(key=lambda card: card.file)
+    cards.sort(key=lambda card: (card.kind in ("failed", "cancelled"), card.file))
     return Report(
         title=f"{summary.total:,} images",
         origin=printable(origin),
@@ -225,7 +225,7 @@ def _chart(summary: Summary, hues: Mapping[str, int]) -> list[ChartRow]:
         )
         for name, count, middle in summary.rows()
     ]
-    rows += [(code, "failed", count, "") for code, count in summary.failed.most_common()]
+    rows += [(f"failed: {code}", "failed", count, "") for code, count in summary.failed.most_common()]
     if summary.cancelled:
         rows.append(("cancelled", "cancelled", summary.cancelled, ""))
     largest = max((count for _, _, count, _ in rows), default=0) or 1

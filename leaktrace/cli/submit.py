@@ -46,11 +46,12 @@ def submit(
     from leaktrace.cli.terminal import messages
 
     console = messages()
+    total = _count(paths)
     with connect(url, key) as client:
         batch = client.batch(resume) if resume else client.create_batch(name or paths[0].resolve().name)
         submission = Submission(batch)
         try:
-            _run(client, submission, paths, console=console, wait=wait)
+            _run(client, submission, paths, total=total, console=console, wait=wait)
         except KeyboardInterrupt:
             console.print(_way_back(submission, paths), soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -59,14 +60,31 @@ def submit(
             raise typer.Exit(FAILED)
 
 
+def _count(paths: list[Path]) -> int | None:
+    """How many images there are, if that can be told at once; raises NoSource before anything is sent."""
+    from leaktrace.client.sources import NoSource, count_images, files_in_all
+
+    files_in_all(paths)
+    total = count_images(paths)
+    if total == 0:
+        raise NoSource(f"there is no image in {', '.join(str(path) for path in paths)}")
+    return total
+
+
 def _run(
-    client: "Client", submission: "Submission", paths: list[Path], *, console: "Console", wait: bool
+    client: "Client",
+    submission: "Submission",
+    paths: list[Path],
+    *,
+    total: int | None,
+    console: "Console",
+    wait: bool,
 ) -> None:
     from leaktrace.cli.progress import Tally, shown_progress
     from leaktrace.cli.submission import await_outcome, upload_all
-    from leaktrace.client.sources import count_images, files_in_all
+    from leaktrace.client.sources import files_in_all
 
-    tally = Tally(total=count_images(paths))
+    tally = Tally(total=total)
     console.print(f"batch {submission.batch.id}", soft_wrap=True)
     with shown_progress(console, tally) as changed:
         upload_all(client, submission, files_in_all(paths), tally=tally, changed=changed)

@@ -4,6 +4,7 @@ Members are read one at a time, each up to a limit, and an archive that unpacks 
 up as a bomb. Names that point outside the archive are reported, never followed; links and devices are passed over.
 """
 
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -22,7 +23,11 @@ UNSUPPORTED_ENDINGS = (".7z", ".rar", ".tar.zst")
 HEADER_TYPES = frozenset(
     b"xgXLK"
 )  # headers of tar whose content is read whole: long names, extended attributes
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError)
+# What the readers of the standard library raise on damaged or unknown input; encrypted members are RuntimeErrors.
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, struct.error, EOFError, OSError),
+    *(NotImplementedError, OverflowError, RuntimeError, ValueError),
+)
 
 
 class ArchiveRefused(InvalidInput):
@@ -153,7 +158,7 @@ def _read(
     try:
         with open_member() as content:
             data = content.read(limits.member_bytes + 1)
-    except (*BROKEN, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         return UnusableFile(name, "unreadable", f"cannot be unpacked: {error}")
     return UploadFile.from_bytes(data, custom_id=str(PurePosixPath(name)))
 

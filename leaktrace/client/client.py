@@ -65,6 +65,11 @@ class Client:
     ) -> None:
         self.disconnect()
 
+    @property
+    def url(self) -> str:
+        """The address of the service."""
+        return self._transport.url
+
     def disconnect(self) -> None:
         """Close the connections."""
         self._transport.close()

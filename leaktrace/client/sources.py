@@ -49,20 +49,17 @@ def files_in_all(paths: Iterable[Path], *, limits: ArchiveLimits | None = None) 
         NoSource: see `files_in`; also when two places have the same name, since ids would collide.
     """
     places = list(paths)
+    found = [files_in(place, limits=limits) for place in places]
     if len(places) == 1:
-        yield from files_in(places[0], limits=limits)
-        return
-    folders = [place for place in places if not place.is_file() or is_archive(place)]
+        return found[0]
     names = [place.resolve().name for place in places]
     for name in names:
         if names.count(name) > 1:
             raise NoSource(
                 f"two of the places are named {name!r}; submit them one by one or from their parent"
             )
-    for place in places:
-        prefix = f"{place.resolve().name}/" if place in folders else ""
-        for file in files_in(place, limits=limits):
-            yield _prefixed(file, prefix)
+    prefixes = [f"{name}/" if _holds_many(place) else "" for name, place in zip(names, places, strict=True)]
+    return (_prefixed(file, prefix) for files, prefix in zip(found, prefixes, strict=True) for file in files)
 
 
 def count_images(paths: Iterable[Path]) -> int | None:
@@ -76,6 +73,10 @@ def count_images(paths: Iterable[Path]) -> int | None:
         else:
             total += 1
     return total
+
+
+def _holds_many(place: Path) -> bool:
+    return place.is_dir() or is_archive(place)
 
 
 def _folder_files(folder: Path) -> Iterator[SourceFile]:
@@ -113,10 +114,10 @@ def _begins_like_image(path: Path) -> bool:
 
 
 def _looks_like_image(file: SourceFile) -> bool:
-    name = file.custom_id.rsplit("/", 1)[-1]
-    if name.startswith(".") or file.custom_id.startswith("__MACOSX/"):
+    parts = file.custom_id.replace("\\", "/").split("/")
+    if parts[0] == "__MACOSX" or any(part.startswith(".") and part not in (".", "..") for part in parts):
         return False
-    if Path(name).suffix.lower() in IMAGE_EXTENSIONS:
+    if Path(parts[-1]).suffix.lower() in IMAGE_EXTENSIONS:
         return True
     if isinstance(file, UnusableFile):
         return False
