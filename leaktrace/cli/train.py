@@ -92,6 +92,8 @@ def reporting() -> Iterator[Callable[[str, float, float], None]]:
         task = progress.add_task("reading", total=1.0, loss="")
 
         def report(stage: str, share: float, loss: float) -> None:
+            if not progress.console.is_terminal:  # a log gets one line a report
+                progress.console.print(f"{stage} {share:.0%} {loss:.4f}")
             if progress.tasks[task].description != stage:
                 progress.reset(task, description=stage)
             progress.update(task, completed=share, loss=f"loss {loss:.4f}" if loss else "")

@@ -33,10 +33,10 @@ POSITIONS = ("prototypes", "gain", "offset")
 class TrainRecipe:
     """How the networks are trained."""
 
-    epochs: int = 24
+    epochs: int = 20
     crops_per_image: int = 8
     batch: int = 32
-    plan: CropPlan = field(default_factory=CropPlan)
+    plan: CropPlan = field(default_factory=lambda: CropPlan(side_px=96))
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up: float = 0.1
