@@ -21,6 +21,7 @@ GRID_PX = 8
 QUEUED_BATCHES = 4
 
 Pixels = NDArray[np.uint8]
+Batch = tuple[Pixels, NDArray[np.int64]]
 Item = TypeVar("Item")
 
 
@@ -63,25 +64,31 @@ def crop_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch: every image `crops_per_image` times in random order, as (crops (B, 3, H, W), indices (B,)).
 
-    The last, incomplete batch is dropped. The preparing thread ends with the iterator.
+    The last, incomplete batch is dropped. The preparing thread ends with the iterator, and what it raises is raised
+    here.
     """
-    batches: queue.Queue[tuple[Pixels, NDArray[np.int64]] | None] = queue.Queue(QUEUED_BATCHES)
+    batches: queue.Queue[Batch | Exception | None] = queue.Queue(QUEUED_BATCHES)
     stopped = threading.Event()
+    generator = np.random.default_rng(seed)
+    order = np.concatenate([generator.permutation(len(images)) for _ in range(crops_per_image)])
 
     def produce() -> None:
-        generator = np.random.default_rng(seed)
-        order = np.concatenate([generator.permutation(len(images)) for _ in range(crops_per_image)])
-        for start in range(0, len(order) - batch + 1, batch):
-            chosen = order[start : start + batch]
-            crops = np.stack([draw_crop(images[i], plan, generator=generator) for i in chosen])
-            if not _put(batches, (crops, chosen), stopped=stopped):
-                return
-        _put(batches, None, stopped=stopped)
+        try:
+            for start in range(0, len(order) - batch + 1, batch):
+                chosen = order[start : start + batch]
+                crops = np.stack([draw_crop(images[i], plan, generator=generator) for i in chosen])
+                if not _put(batches, (crops, chosen), stopped=stopped):
+                    return
+            _put(batches, None, stopped=stopped)
+        except Exception as error:  # whatever it is, the consumer must not wait for ever
+            _put(batches, error, stopped=stopped)
 
     thread = threading.Thread(target=produce, name="crops", daemon=True)
     thread.start()
     try:
         while (item := batches.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
             yield to_tensor(item[0].transpose(0, 3, 1, 2)), torch.from_numpy(item[1])
     finally:
         stopped.set()
