@@ -13,6 +13,7 @@ from fastapi import FastAPI, Response
 from api import batches, generators, health, images, results, uploads
 from api.cursors import CursorSeal
 from api.dependencies import Services
+from api.documentation import add_documentation
 from api.errors import add_error_handlers
 from api.limits import Backlog, BodyLimit
 from api.metrics import Metrics
@@ -45,7 +46,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         services.engine.dispose()
 
-    app = FastAPI(title="Leaktrace", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="Leaktrace",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.services = services
     for module in (batches, images, uploads, results, generators, health):
         app.include_router(module.router)
@@ -55,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         """Metrics in Prometheus' text format."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    add_documentation(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_request_body_bytes)
     app.add_middleware(RequestContext, metrics=metrics)

@@ -15,8 +15,6 @@ from api.spool import Spool
 from leaktrace.records.items import Offer, Outcome
 from leaktrace.science.containers import sniff_format
 
-FIELD_NAME = "files"
-
 
 @dataclass
 class Arrival:
@@ -30,8 +28,8 @@ class Arrival:
 
     @property
     def custom_id(self) -> str:
-        """The header `X-Custom-Id`, or else the file name; empty when there is neither."""
-        return self.part.headers.get("x-custom-id") or self.part.file_name or ""
+        """The header `X-Custom-Id`, or else the file name."""
+        return self.part.custom_id or self.part.file_name or ""
 
     @property
     def is_stored(self) -> bool:
@@ -60,9 +58,7 @@ class Arrival:
         if outcome.code is not None:
             refusal = Refusal(code=outcome.code, detail=outcome.detail or "")
         return FileAnswer(
-            custom_id=None
-            if _text_fault(self.custom_id, MAX_CUSTOM_ID_CHARACTERS)
-            else self.custom_id or None,
+            custom_id=None if _text_fault(self.custom_id, MAX_CUSTOM_ID_CHARACTERS) else self.custom_id,
             status=outcome.status,
             item_id=outcome.item_id,
             sha256=self.spool.sha256,
@@ -71,10 +67,6 @@ class Arrival:
         )
 
     def _faults(self, max_bytes: int) -> Iterator[tuple[str, str]]:
-        if self.part.name != FIELD_NAME:
-            yield "unexpected_part", f"the part is not named `{FIELD_NAME}`"
-        if not self.custom_id:
-            yield "missing_custom_id", "give the part a header X-Custom-Id or a filename"
         if fault := _text_fault(self.custom_id, MAX_CUSTOM_ID_CHARACTERS):
             yield "invalid_custom_id", f"the custom_id {fault}"
         if fault := _text_fault(self.part.file_name or "", MAX_FILE_NAME_CHARACTERS):

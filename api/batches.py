@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 log = get_logger(__name__)
 
 
-@router.post("", status_code=201, response_model=Batch, responses=problems(409, 413, 422))
+@router.post("", status_code=201, response_model=Batch, responses=problems(400, 409, 413, 422))
 def create(
     body: BatchCreate, request: Request, services: GivenServices, caller: BatchWriter, key: GivenKey = None
 ) -> Response:
@@ -114,7 +114,8 @@ def close(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> Re
         )
         seen = _view(session, batch)
         enqueue_after_commit(session, services.queue, shard_ids)
-    log.info("batch_closed", images=seen.counts.total, shards=len(shard_ids))
+    if shard_ids:
+        log.info("batch_closed", images=seen.counts.total, shards=len(shard_ids))
     return _accepted(seen)
 
 
@@ -135,7 +136,7 @@ def cancel(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> R
     return _accepted(seen)
 
 
-@router.post("/{batch_id}/retry", response_model=RetryAnswer, responses=problems(404, 409, 413, 422))
+@router.post("/{batch_id}/retry", response_model=RetryAnswer, responses=problems(400, 404, 409, 413, 422))
 def retry(
     body: RetryRequest,
     batch_id: BatchId,

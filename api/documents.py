@@ -3,22 +3,24 @@
 Every route names the statuses that it can give, and the tests hold it to them.
 """
 
+from http import HTTPStatus
 from typing import Any
 
 from api.schemas import EXAMPLE_ID, Problem
 
-EXAMPLES: dict[int, tuple[str, str, str]] = {
-    400: ("Bad Request", "invalid_cursor", "the cursor does not belong to this listing"),
-    401: ("Unauthorized", "unauthenticated", "the API key is not valid: mistyped, expired or revoked"),
-    403: ("Forbidden", "scope_missing", "this needs a key with the scope batches:write"),
-    404: ("Not Found", "batch_not_found", f"there is no batch {EXAMPLE_ID}"),
-    406: ("Not Acceptable", "not_acceptable", "offered are JSON, NDJSON and CSV"),
-    409: ("Conflict", "wrong_batch_state", "the batch is queued and cannot be given more images"),
-    413: ("Content Too Large", "body_too_large", "the body is larger than this route takes"),
-    415: ("Unsupported Media Type", "unsupported_media_type", "send multipart/form-data"),
-    422: ("Unprocessable Content", "invalid_request", "#/name: String should have at most 200 characters"),
-    429: ("Too Many Requests", "quota_exceeded", "the daily quota of images is used up"),
-    503: ("Service Unavailable", "database_unavailable", "the database did not answer"),
+EXAMPLES: dict[int, tuple[str, str]] = {
+    400: ("invalid_cursor", "the cursor does not belong to this listing"),
+    401: ("unauthenticated", "the API key is not valid: mistyped, expired or revoked"),
+    403: ("scope_missing", "this needs a key with the scope batches:write"),
+    404: ("batch_not_found", f"there is no batch {EXAMPLE_ID}"),
+    406: ("not_acceptable", "offered are JSON, NDJSON and CSV"),
+    409: ("wrong_batch_state", "the batch is queued and cannot be given more images"),
+    413: ("body_too_large", "the body is larger than this route takes"),
+    415: ("unsupported_media_type", "send multipart/form-data"),
+    422: ("invalid_request", "#/name: String should have at most 200 characters"),
+    429: ("quota_exceeded", "the daily quota of images is used up"),
+    500: ("internal_error", "something failed on our side; quote the request_id"),
+    503: ("database_unavailable", "the database did not answer"),
 }
 
 
@@ -28,7 +30,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _describe(status: int) -> dict[str, Any]:
-    title, code, detail = EXAMPLES[status]
+    title = HTTPStatus(status).phrase
+    code, detail = EXAMPLES[status]
     example = {
         "type": f"urn:leaktrace:problem:{code}",
         "title": title,
@@ -43,3 +46,6 @@ def _describe(status: int) -> dict[str, Any]:
         "description": title,
         "content": {"application/problem+json": {"schema": schema, "example": example}},
     }
+
+
+SERVER_ERROR = _describe(500)

@@ -11,12 +11,14 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.schemas import Problem, ProblemPart
 from leaktrace.errors import Conflict, InvalidInput, LeaktraceError, NotFound, Unavailable
 
 PROBLEM_TYPE = "urn:leaktrace:problem:"
 RETRY_UNAVAILABLE_SECONDS = 5
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Unauthenticated(LeaktraceError):
@@ -45,9 +47,15 @@ class MalformedMultipart(InvalidInput):
 
 
 class BodyTooLarge(InvalidInput):
-    """The body has more bytes, or more files, than one request may have."""
+    """The body has more bytes than the route takes."""
 
     code = "body_too_large"
+
+
+class TooManyFiles(InvalidInput):
+    """The request brings more files than one request may."""
+
+    code = "too_many_files"
 
 
 class UnsupportedMediaType(InvalidInput):
@@ -96,6 +104,7 @@ STATUS_OF: dict[type[Exception], int] = {
 }
 # What the framework itself refuses: its status -> our code and what to do.
 FRAMEWORK_CODES = {
+    400: ("malformed_body", "the body cannot be read as JSON in UTF-8"),
     404: ("route_not_found", "there is nothing at this path; /docs lists what there is"),
     405: ("method_not_allowed", "the path does not take this method; see the Allow header"),
     413: ("body_too_large", "the body is larger than this route takes"),
@@ -163,10 +172,25 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 async def _answer_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-    code, detail = FRAMEWORK_CODES.get(error.status_code, ("bad_request", str(error.detail)))
+    code, detail = FRAMEWORK_CODES.get(error.status_code, ("refused", str(error.detail)))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
     return problem_response(
-        error.status_code, code=code, detail=detail, request_id=request_id_of(request), headers=error.headers
+        error.status_code, code=code, detail=detail, request_id=request_id_of(request), headers=headers
     )
+
+
+def _methods_at(request: Request) -> list[str]:
+    """All methods that the path takes; the framework itself names only those of the first route at it."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] == Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _problem_part(error: Mapping[str, Any]) -> ProblemPart:

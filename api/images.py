@@ -47,7 +47,7 @@ UPLOAD_BODY: dict[str, Any] = {
     },
 }
 
-router = APIRouter(prefix="/v1", tags=["images"])
+router = APIRouter(prefix="/v1")
 log = get_logger(__name__)
 
 
@@ -56,6 +56,7 @@ log = get_logger(__name__)
     response_model=UploadAnswers,
     responses=problems(400, 404, 409, 413, 415, 422, 429),
     openapi_extra={"requestBody": UPLOAD_BODY},
+    tags=["images"],
 )
 async def upload(
     batch_id: BatchId, request: Request, services: GivenServices, caller: BatchWriter

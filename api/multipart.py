@@ -29,6 +29,11 @@ class PartBegin:
         """The file name as the client gave it; never to be trusted."""
         return self._disposition().get("filename")
 
+    @property
+    def custom_id(self) -> str | None:
+        """What the client calls the file, in a header of our own."""
+        return self.headers.get("x-custom-id")
+
     def _disposition(self) -> dict[str, str]:
         _, options = parse_options_header(
             self.headers.get("content-disposition", "").encode().decode("latin-1")

@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from api.arrivals import Arrival
 from api.dependencies import Services
-from api.errors import BodyTooLarge
+from api.errors import MalformedMultipart, TooManyFiles
 from api.multipart import Event, MultipartStream, PartBegin, PartData
 from api.schemas import FileAnswer
 from api.spool import Spool
@@ -22,6 +22,7 @@ from leaktrace.records.items import Offer, Outcome, hold_tenant
 from leaktrace.records.keys import Caller
 from leaktrace.records.uploads import UploadLimits, count_deletions, record_uploads
 
+FIELD_NAME = "files"
 RECORDED_TOGETHER = 128
 STORED_AT_ONCE = 4
 ANY_CONTENT_TYPE = "application/octet-stream"  # what the client declares is not believed
@@ -44,7 +45,7 @@ class Intake:
         """Take the whole body; one answer a file, in their order.
 
         Raises:
-            MalformedMultipart, BodyTooLarge, WrongBatchState, Unavailable: what came whole before is recorded
+            MalformedMultipart, TooManyFiles, WrongBatchState, Unavailable: what came whole before is recorded
                 as far as it could be.
         """
         stream = MultipartStream(content_type)
@@ -74,7 +75,11 @@ class Intake:
     def _begin(self, part: PartBegin) -> None:
         most = self._services.settings.max_images_per_request
         if len(self._answers) + len(self._group) >= most:
-            raise BodyTooLarge(f"one request may bring {most} files; the first {most} were taken")
+            raise TooManyFiles(f"one request may bring {most} files; the first {most} were taken")
+        if part.name != FIELD_NAME or not (part.custom_id or part.file_name):
+            raise MalformedMultipart(
+                f"each part is one file: named `{FIELD_NAME}`, with a filename or a header X-Custom-Id"
+            )
         self._arriving = Arrival(part, Spool(max_bytes=self._services.settings.max_image_bytes))
 
     async def _complete(self, arrival: Arrival) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 BatchState = Literal[
     "uploading",
@@ -28,6 +28,7 @@ VerdictName = Literal["generator", "unseen", "inconclusive"]
 MAX_CUSTOM_ID_CHARACTERS = 256
 MAX_FILE_NAME_CHARACTERS = 512
 MAX_METADATA_ENTRIES = 32
+MAX_METADATA_KEY_CHARACTERS = 64
 MAX_PROMISES = 1000
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
@@ -36,19 +37,39 @@ CustomId = Annotated[
 ]
 FileName = Annotated[str, StringConstraints(max_length=MAX_FILE_NAME_CHARACTERS, pattern=PRINTABLE)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
+MetadataKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_METADATA_KEY_CHARACTERS, pattern=PRINTABLE)
+]
 MetadataText = Annotated[str, StringConstraints(max_length=512, pattern=PRINTABLE)]
-MetadataNumber = Annotated[float, Field(ge=-1e15, le=1e15)]
+MetadataNumber = (
+    Annotated[int, Field(ge=-(10**15), le=10**15)]
+    | Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
+)
 
 EXAMPLE_ID = "019ab1f0-5c3e-7a10-8d53-2f6b8c1e9a40"
 EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 EXAMPLE_TIME = "2026-01-05T09:30:00Z"
 
 
-class Given(BaseModel):
-    """A request body: unknown fields are refused."""
+def _describe_keys(schema: dict[str, Any]) -> None:
+    """Say what pydantic checks of a dictionary's keys: it writes patternProperties, which forbids no other key."""
+    ((pattern, values),) = schema.pop("patternProperties").items()
+    schema["additionalProperties"] = values
+    schema["propertyNames"] = {"pattern": pattern, "minLength": 1, "maxLength": MAX_METADATA_KEY_CHARACTERS}
 
-    model_config = ConfigDict(extra="forbid")
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 2.0 is the integer 2."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
+
+
+class Given(BaseModel):
+    """A request body: unknown fields are refused, and no value is turned into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ProblemPart(BaseModel):
@@ -82,7 +103,10 @@ class BatchCreate(Given):
 
     name: Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)] | None = None
     metadata: dict[MetadataKey, bool | MetadataNumber | MetadataText] = Field(
-        default={}, max_length=MAX_METADATA_ENTRIES, description="Your own notes; given back unchanged."
+        default={},
+        max_length=MAX_METADATA_ENTRIES,
+        description="Your own notes; given back unchanged.",
+        json_schema_extra=_describe_keys,
     )
 
 
@@ -227,7 +251,7 @@ class PromisedFile(Given):
     custom_id: CustomId
     file_name: FileName | None = None
     sha256: Sha256
-    size_bytes: int = Field(ge=1, le=2**53)
+    size_bytes: WholeNumber = Field(ge=1, le=2**53)
 
 
 class Promises(Given):

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/batches", tags=["images"])
 
 
 @router.post(
-    "/{batch_id}/uploads", response_model=PromiseAnswers, responses=problems(404, 409, 413, 422, 429)
+    "/{batch_id}/uploads", response_model=PromiseAnswers, responses=problems(400, 404, 409, 413, 422, 429)
 )
 def promise(
     body: Promises,

@@ -89,7 +89,7 @@ def register_model(engine: Engine, *, alive: bool = True, activated_at: datetime
                 activated_at=activated_at or now,
             )
         )
-        seen_at = now if alive else now - timedelta(minutes=5)
+        seen_at = now + timedelta(hours=1) if alive else now - timedelta(minutes=5)
         session.merge(
             Worker(id="worker-1", model_version=MODEL, density_version=DENSITY, device="cpu", seen_at=seen_at)
         )

@@ -1,0 +1,74 @@
+"""The documentation of the API: /openapi.json, and a page at /docs that asks no other host for anything.
+
+The page's files lie in `docs_page/`; a content security policy holds the browser to them.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+
+from api.documents import SERVER_ERROR
+from api.schemas import Problem
+
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html; charset=utf-8"}
+SERVED = ("swagger-ui-bundle.js", "swagger-ui.css", "start.js")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def add_documentation(app: FastAPI) -> None:
+    """Serve /docs and its files, and complete what /openapi.json says."""
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.add_api_route("/docs", lambda: _serve("index.html"), include_in_schema=False, name="docs")
+    for name in SERVED:
+        app.add_api_route(f"/docs/{name}", _server(name), include_in_schema=False, name=name)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once an app."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        _add_problem_schemas(document)
+        for operations in document["paths"].values():
+            for method in METHODS:
+                if method in operations:
+                    _complete(operations[method])
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Write what is the same for every operation, and take back what a URL or header cannot express: null."""
+    operation["summary"], _, operation["description"] = operation["description"].partition(". ")
+    operation["summary"] = operation["summary"].rstrip(".")
+    for parameter in operation.get("parameters", []):
+        kinds = parameter["schema"].get("anyOf", [])
+        given = [kind for kind in kinds if kind != {"type": "null"}]
+        if len(given) == 1:
+            del parameter["schema"]["anyOf"]
+            parameter["schema"].update(given[0])
+    operation["responses"]["500"] = SERVER_ERROR
+
+
+def _add_problem_schemas(document: dict[str, Any]) -> None:
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts = schema.pop("$defs")
+    document.setdefault("components", {}).setdefault("schemas", {}).update({**parts, "Problem": schema})
+
+
+def _server(name: str) -> Any:
+    return lambda: _serve(name)
+
+
+def _serve(name: str) -> Response:
+    content = files("api").joinpath("docs_page", name).read_bytes()
+    media_type = MEDIA_TYPES[name[name.rindex(".") :]]
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "max-age=3600"}
+    return Response(content, media_type=media_type, headers=headers)
