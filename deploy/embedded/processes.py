@@ -25,7 +25,7 @@ from leaktrace.errors import Unavailable
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LOG_LIMIT_BYTES = 16_000_000
 LOG_TAIL_BYTES = 2_000
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.03
 KILL_WAIT_SECONDS = 10.0
 
 Popen = subprocess.Popen[bytes]
@@ -82,7 +82,9 @@ class ChildProcess:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"{self.name} still runs after {timeout_seconds} s") from error
 
-    def wait_until_ready(self, probe: Callable[[], bool], *, timeout_seconds: float) -> None:
+    def wait_until_ready(
+        self, probe: Callable[[], bool], *, timeout_seconds: float, poll_seconds: float = POLL_SECONDS
+    ) -> None:
         """Call `probe` until it is true; raises ProcessFailed when the process ends first or time runs out."""
         deadline = time.monotonic() + timeout_seconds
         while not probe():

@@ -35,6 +35,7 @@ SERVER_VARIABLES = (
 ADDRESS_PREFIXES = ("LEAKTRACE_DATABASE_", "LEAKTRACE_BROKER_", "LEAKTRACE_S3_")
 MIGRATION_SECONDS = 600.0
 READY_SECONDS = 120.0
+READY_POLL_SECONDS = 0.2
 GRACE_SECONDS = 20.0
 
 
@@ -151,15 +152,17 @@ class Stack:
         port = self._data.port("api", preferred=self._preferred_port)
         self.api_url = f"http://127.0.0.1:{port}"
         self._commands = {
-            "api": self._command("api", commands.api(host="127.0.0.1", port=port)),
             "worker": self._command("worker", commands.worker()),
+            "api": self._command("api", commands.api(host="127.0.0.1", port=port)),
             "beat": self._command("beat", commands.beat(schedule=self.data_dir / "beat-schedule")),
         }
-        for name in self._commands:
-            self._launch(name)
+        # The worker takes longest, since it loads and tests a model; beat is not waited for, so it comes last.
+        self._launch("worker")
+        self._launch("api")
         self._keep_environment()
         self.key = keep_credentials(self.data_dir, self.settings(), api_url=self.api_url)
         self._wait_for_api()
+        self._launch("beat")
 
     def _names_servers(self) -> bool:
         missing = [name for name in SERVER_VARIABLES if not self._given.get(name)]
@@ -195,7 +198,10 @@ class Stack:
         self._processes[name] = ChildProcess(name, self._commands[name])
 
     def _wait_for_api(self) -> None:
-        self._processes["api"].wait_until_ready(self._is_ready, timeout_seconds=READY_SECONDS)
+        # A check asks every server, so it is not made as often as it could be.
+        self._processes["api"].wait_until_ready(
+            self._is_ready, timeout_seconds=READY_SECONDS, poll_seconds=READY_POLL_SECONDS
+        )
 
     def _is_ready(self) -> bool:
         """Whether the API says so, which includes a worker; raises ProcessFailed when one of them has ended."""
