@@ -5,6 +5,8 @@ the records can be piped. The heavy imports happen inside the command.
 """
 
 import json
+import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,36 +99,62 @@ def _write_lines(records: Iterable[Record]) -> int:
 
 
 def _write_table(records: Iterable[Record]) -> int:
-    from leaktrace.cli.terminal import output
+    """One line a file, so long reasons are cut to the width of the terminal; --json has them whole."""
+    from leaktrace.cli.terminal import output, printable
 
-    table, attributed = _empty_table(), 0
-    for record in records:
-        _add_row(table, record)
-        attributed += "verdict" in record
+    rows = list(records)
+    parent = _common_parent([record["file"] for record in rows])
+    table = _empty_table()
+    for record in rows:
+        _add_row(table, record, name=record["file"].removeprefix(f"{parent}/"))
+    if parent:
+        output().print(printable(f"in {parent}"), soft_wrap=True)
     output().print(table)
-    return attributed
+    output().print(printable(_counts(rows)), soft_wrap=True)
+    return sum("verdict" in record for record in rows)
+
+
+def _common_parent(files: list[str]) -> str:
+    """The folder that all files are below, written once above the table; nothing when there is none."""
+    parents = {os.path.dirname(file) for file in files}  # noqa: PTH120 - the parts of archives are no paths
+    try:
+        parent = os.path.commonpath(parents) if parents else ""
+    except ValueError:
+        return ""
+    return parent.rstrip("/")
 
 
 def _empty_table() -> "Table":
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    table.add_column("file", overflow="fold", max_width=40)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("probability", justify="right")
-    table.add_column("p-value", justify="right")
-    table.add_column("why", overflow="fold", ratio=1)
+    table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("p-value", justify="right", no_wrap=True)
+    # The one column that gives way: as wide as the others leave it.
+    table.add_column("why", overflow="ellipsis", no_wrap=True, ratio=1)
     return table
 
 
-def _add_row(table: "Table", record: Record) -> None:
+def _add_row(table: "Table", record: Record, *, name: str) -> None:
     from leaktrace.cli.terminal import styled
 
-    name = styled(record["file"], "")
     if "error" in record:
         error = record["error"]
-        table.add_row(name, styled(error["code"], "red"), "", "", styled(error["detail"], ""))
+        table.add_row(styled(name, ""), styled(error["code"], "red"), "", "", styled(error["detail"], ""))
         return
     verdict = styled(record["generator"] or record["verdict"], STYLES[record["verdict"]])
     likeliest = f"{max(record['probabilities'].values()):.2f}"
-    table.add_row(name, verdict, likeliest, f"{record['p_value']:.3f}", styled(record["reason"], ""))
+    table.add_row(
+        styled(name, ""), verdict, likeliest, f"{record['p_value']:.3f}", styled(record["reason"], "")
+    )
+
+
+def _counts(rows: list[Record]) -> str:
+    """How many images got each outcome, the most frequent first."""
+    outcomes = Counter(
+        "failed" if "error" in record else record["generator"] or record["verdict"] for record in rows
+    )
+    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    return f"{len(rows)} images: {told}" if rows else "no images"

@@ -131,6 +131,11 @@ def test_table_names_every_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_table_counts_outcomes(folder: Path) -> None:
+    assert "3 images: 1 failed, 1 dark, 1 unseen" in run(str(folder)).stdout
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_hostile_names_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "240")
     (tmp_path / "a\x1b[31mb.png").write_bytes(png(10))
