@@ -96,7 +96,7 @@ class ChildProcess:
                 raise ProcessFailed(
                     self.name, reason=f"was not ready in {timeout_seconds:.0f} s", log=self.log
                 )
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds)
 
     def begin_stop(self, number: signal.Signals) -> None:
         """Ask it to end, once: a second signal would make some servers drop what they are finishing."""
