@@ -36,7 +36,7 @@ def pictures(count: int, *, first_seed: int = 0) -> dict[str, bytes]:
     return {f"image-{seed}": picture(seed) for seed in range(first_seed, first_seed + count)}
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float = 20.0) -> None:
+def wait_until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "did not come true in time"
@@ -134,5 +134,5 @@ class Submissions:
         with transaction(self.engine) as session:
             return session.execute(select(func.count()).select_from(Attribution)).scalar_one()
 
-    def wait_for(self, batch_id: UUID, state: str = "completed", *, seconds: float = 30.0) -> None:
+    def wait_for(self, batch_id: UUID, state: str = "completed", *, seconds: float = 90.0) -> None:
         wait_until(lambda: self.state(batch_id) == state, seconds=seconds)

@@ -67,4 +67,4 @@ class HeldLeases:
         with self._lock:
             lost = self._held.pop(lease.owner, None)
         if lost is not None:
-            log.info("lease_not_renewed", shard_id=str(lease.shard_id))
+            log.debug("lease_not_renewed", shard_id=str(lease.shard_id))

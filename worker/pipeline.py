@@ -32,6 +32,8 @@ from worker.progress import Progress
 from worker.solitude import Solitude
 
 POLL_SECONDS = 0.2
+# Results wait in memory meanwhile, so that a database that is back is used soon.
+DATABASE_POLL_SECONDS = 2.0
 
 Answer = TypeVar("Answer")
 log = get_logger(__name__)
@@ -202,6 +204,7 @@ class ShardPipeline:
 
     def _insist(self, step: Callable[[Session], Answer]) -> Answer:
         """Run a transaction until the database has taken it; gives up only when the process has to end."""
+        away = Backoff(longest_seconds=DATABASE_POLL_SECONDS)
         while True:
             try:
                 with transaction(self.engine) as session:
@@ -210,7 +213,7 @@ class ShardPipeline:
                 log.warning("database_away", error=str(error))
                 if self.halt.drained:
                     raise
-                self._pause(self.backoff.fail())
+                self._pause(away.fail())
 
     def _pause(self, seconds: float) -> None:
         if self.halt.wait(seconds):

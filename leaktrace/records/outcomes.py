@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, case, column, func, select, update, values
+from sqlalchemy import Text, Uuid, case, cast, column, func, select, update, values
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -190,13 +190,14 @@ def _store_items(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
         column("error_detail", Text),
         name="decided",
     ).data(rows)
+    # The casts are for a column that is NULL in every row, which Postgres takes for text.
     session.execute(
         update(Item)
         .where(Item.id == decided.c.id, Item.state == "running")
         .values(
             state=case((decided.c.error_code.is_(None), "succeeded"), else_="failed"),
-            image_id=func.coalesce(decided.c.image_id, Item.image_id),
-            attribution_id=decided.c.attribution_id,
+            image_id=func.coalesce(cast(decided.c.image_id, Uuid), Item.image_id),
+            attribution_id=cast(decided.c.attribution_id, Uuid),
             error_code=decided.c.error_code,
             error_detail=decided.c.error_detail,
             finished_at=func.now(),
