@@ -4,6 +4,7 @@ The service gets the images under numbers; their names stay here, so no folder n
 demos are deleted first, so that nothing is answered from what was attributed before.
 """
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 DEFAULT_DATA_DIR = Path(".leaktrace")
 RESULTS_FILE = "demo-results.ndjson"
 REPORT_FILE = "demo-report.html"
+# Outcomes are saved a shard at a time, and somebody is watching the bar.
+SMALL_SHARDS = {"LEAKTRACE_SHARD_IMAGES": "16"}
 
 
 def demo(
@@ -41,7 +44,11 @@ def demo(
     run = DemoRun(lambda: choose_images(images), origin=origin)
     console.print(f"Images: {printable(origin)}", soft_wrap=True)
     interrupt_once()
-    _attribute(run, data_dir, console=console)
+    try:
+        _attribute(run, data_dir, console=console)
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything is stopped.")
+        raise
     _show(run, out, console=console)
     if run.state != "completed":
         raise typer.Exit(FAILED)
@@ -55,7 +62,7 @@ def _attribute(run: "DemoRun", data_dir: Path, *, console: "Console") -> None:
 
     began = time.monotonic()
     console.print("Starting Valkey, Postgres, SeaweedFS, API, worker and beat ...", soft_wrap=True)
-    with Stack(data_dir) as stack:
+    with Stack(data_dir, environment=SMALL_SHARDS | os.environ) as stack:
         console.print(f"Ready in {time.monotonic() - began:.1f} s at {stack.api_url}", soft_wrap=True)
         with demo_key(stack.settings()) as key, Client(stack.api_url, key) as client:
             run.attribute(client, console=console)

@@ -5,6 +5,7 @@ on. Nothing is downloaded.
 """
 
 import csv
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -61,7 +62,10 @@ def describe_images(images: Path | None, *, shared: Path = SHARED_IMAGES) -> str
     if images is not None:
         return str(images)
     if (shared / "manifest.csv").is_file():
-        return f"{shared}: at most {IMAGES_PER_GENERATOR} of each generator that no model was trained on"
+        place = os.path.relpath(shared)
+        return (
+            f"{place}: at most {IMAGES_PER_GENERATOR} of each generator, none of which a model was trained on"
+        )
     packages = " and ".join(package for package, module, _, _ in PACKAGED_PICTURES if find_spec(module))
     return f"pictures inside the installed PyPI packages {packages}"
 
