@@ -12,8 +12,8 @@ from leaktrace.records.expiring import (
     expire_batch,
     find_expired_holders,
     find_overdue,
+    purge_idempotency_keys,
 )
-from leaktrace.records.idempotency import forget_expired_answers
 from leaktrace.records.locks import EXPIRY_LOCK, try_lock
 
 BATCHES_A_RUN = 100
@@ -30,7 +30,7 @@ def expire(engine: Engine) -> bool:
         batches = _expire_batches(engine)
         shards = _drop_held(engine)
         with transaction(engine) as session:
-            keys = forget_expired_answers(session)
+            keys = purge_idempotency_keys(session)
     if batches or shards or keys:
         log.info("expired", batches=batches, shards=shards, idempotency_keys=keys)
     return True

@@ -1,4 +1,4 @@
-"""What ends by the clock: batches that were not finished in time.
+"""What ends by the clock: batches that were not finished in time, and idempotency keys.
 
 A batch expires in two transactions: first the batch and what is queued, then the shards that workers hold, because
 whoever holds a batch may not wait for a leased shard (see `leases`). A worker that held one finds its lease lost.
@@ -6,12 +6,12 @@ whoever holds a batch may not wait for a leased shard (see `leases`). A worker t
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from leaktrace.records.audit import record_audit
 from leaktrace.records.leases import drop_shard
-from leaktrace.records.models import Batch, Item, Shard
+from leaktrace.records.models import Batch, IdempotencyKey, Item, Shard
 from leaktrace.records.shards import enter_state
 
 EXPIRING_STATES = ("uploading", "validating", "queued", "in_progress", "finalizing", "cancelling")
@@ -65,3 +65,9 @@ def drop_expired(session: Session, shard_id: UUID) -> None:
     shard = session.execute(statement).scalar_one_or_none()
     if shard is not None:
         drop_shard(session, shard)
+
+
+def purge_idempotency_keys(session: Session) -> int:
+    """Remove stored answers that are no longer promised; returns how many."""
+    expired = delete(IdempotencyKey).where(IdempotencyKey.expires_at < func.now())
+    return len(session.scalars(expired.returning(IdempotencyKey.key)).all())
