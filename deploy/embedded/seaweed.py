@@ -13,11 +13,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.commands import OBJECT_STORE_OPTIONS, OBJECT_STORE_SIGNING_KEYS
+from deploy.embedded.certificates import keep_certificate
 from deploy.embedded.data_directory import GRPC_OFFSET, DataDirectory, write_private_json
 from deploy.embedded.processes import Command
 from deploy.embedded.server import EmbeddedServer
 
 PARTS = ("master", "volume", "filer", "s3", "admin")
+GRPC_PARTS = (*PARTS, "worker", "client")
 
 
 class Seaweed(EmbeddedServer):
@@ -47,6 +49,7 @@ class Seaweed(EmbeddedServer):
         credentials = {"accessKey": self.access_key, "secretKey": self.secret_key}
         identity = {"name": "leaktrace", "credentials": [credentials], "actions": ["Admin"]}
         write_private_json(self.directory / "s3.json", {"identities": [identity]})
+        self._write_security()
         self._remove_stale_sockets()
 
     def command(self) -> Command:
@@ -100,6 +103,14 @@ class Seaweed(EmbeddedServer):
             *grpc_ports,
             *sockets,
         ]
+
+    def _write_security(self) -> None:
+        """Its parts speak gRPC to each other, and would to anyone on this machine: so both sides show a certificate."""
+        kept = keep_certificate(self.directory)
+        lines = ["[grpc]", f'ca = "{kept.authority.name}"']
+        for part in GRPC_PARTS:
+            lines += [f"[grpc.{part}]", f'cert = "{kept.certificate.name}"', f'key = "{kept.key.name}"']
+        (self.directory / "security.toml").write_text("\n".join([*lines, ""]))
 
     def _signing_keys(self) -> dict[str, str]:
         return {name: self._data.secret(name.lower()) for name in OBJECT_STORE_SIGNING_KEYS}

@@ -2,7 +2,10 @@
 
 import json
 import os
+import socket
+import ssl
 import stat
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,6 +20,8 @@ from deploy.embedded.data_directory import GRPC_OFFSET, DataDirectoryInUse
 from deploy.embedded.server import EmbeddedServer
 from deploy.embedded.servers import EmbeddedServers
 
+# The preface of RFC 9113, section 3.4, and an empty SETTINGS frame.
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SECRET_OBJECT = b"nobody reads this without credentials"
 
 
@@ -101,6 +106,17 @@ def test_volume_needs_signed_read(servers: EmbeddedServers) -> None:
     assert statuses == {401}
 
 
+def test_grpc_answers_its_own_parts(servers: EmbeddedServers) -> None:
+    """Without which the next test would show nothing."""
+    ports = [port + GRPC_OFFSET for port in servers.seaweed.ports.values()]
+    assert [port for port in ports if not _speaks_grpc(port, certificate=servers.seaweed.directory)] == []
+
+
+def test_grpc_answers_nobody_else(servers: EmbeddedServers) -> None:
+    ports = [port + GRPC_OFFSET for port in servers.seaweed.ports.values()]
+    assert [port for port in ports if _speaks_grpc(port, certificate=None)] == []
+
+
 def test_everything_listens_on_loopback(servers: EmbeddedServers) -> None:
     listening = {
         connection.laddr.ip
@@ -122,7 +138,9 @@ def test_data_directory_is_private(servers: EmbeddedServers) -> None:
     assert stat.S_IMODE(servers.data_dir.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("name", ["secrets.json", "ports.json", "owner.lock", "seaweedfs/s3.json"])
+@pytest.mark.parametrize(
+    "name", ["secrets.json", "ports.json", "owner.lock", "seaweedfs/s3.json", "seaweedfs/own.key"]
+)
 def test_credential_files_are_private(servers: EmbeddedServers, name: str) -> None:
     assert stat.S_IMODE((servers.data_dir / name).stat().st_mode) == 0o600
 
@@ -170,3 +188,19 @@ def _status(method: str, url: str) -> int:
         return httpx.request(method, url, content=b"planted" if method != "GET" else None).status_code
     except httpx.TransportError:
         return 500
+
+
+def _speaks_grpc(port: int, *, certificate: Path | None) -> bool:
+    """Whether an HTTP/2 greeting over TLS is answered; `certificate` is the folder with the client's own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    if certificate is not None:
+        context.load_cert_chain(certificate / "own.crt", certificate / "own.key")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        try:
+            with context.wrap_socket(connection) as secured:
+                secured.sendall(HTTP2_GREETING)
+                return bool(secured.recv(1))
+        except (ssl.SSLError, ConnectionError):
+            return False
