@@ -6,7 +6,8 @@ Every route names the statuses that it can give, and the tests hold it to them.
 from http import HTTPStatus
 from typing import Any
 
-from api.schemas import EXAMPLE_ID, Problem
+from api.examples import EXAMPLE_ID
+from api.schemas import Problem
 
 EXAMPLES: dict[int, tuple[str, str]] = {
     400: ("invalid_cursor", "the cursor does not belong to this listing"),

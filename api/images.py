@@ -28,6 +28,7 @@ UPLOAD_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": {
+            "example": {"files": ["<the bytes of cat.jpg>"]},
             "schema": {
                 "type": "object",
                 "required": ["files"],
@@ -42,7 +43,7 @@ UPLOAD_BODY: dict[str, Any] = {
                         f" (at most {MAX_CUSTOM_ID_CHARACTERS} characters). A header X-Sha256 is checked.",
                     }
                 },
-            }
+            },
         }
     },
 }

@@ -10,38 +10,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas import EXAMPLE_ID, EXAMPLE_SHA256, EXAMPLE_TIME, ItemState, Refusal, VerdictName
+from api import examples
+from api.schemas import ItemState, Refusal, VerdictName
 from leaktrace.records import models
 from leaktrace.records.results import ResultRow
-
-EXAMPLE_ATTRIBUTION: dict[str, Any] = {
-    "id": EXAMPLE_ID,
-    "verdict": "generator",
-    "generator": "sdxl-1.0",
-    "p_value": 0.41,
-    "smallest_p": 0.011,
-    "alpha": 0.05,
-    "reason": "sdxl-1.0 is the most probable class and the image is typical of it",
-    "probabilities": {"sdxl-1.0": 0.93, "sd-2.1": 0.05, "real": 0.02},
-    "p_values": {"sdxl-1.0": 0.41, "sd-2.1": 0.02, "real": 0.01},
-    "explanation": {
-        "steps": [{"timestep": 50, "attention": 0.6}, {"timestep": 150, "attention": 0.4}],
-        "features": [{"index": 17, "gate": 0.9, "contribution": 0.3}],
-        "prototypes": [{"generator": "sdxl-1.0", "index": 2, "distance": 0.4}],
-        "distances": {"sdxl-1.0": 0.4, "sd-2.1": 1.1, "real": 1.9},
-    },
-    "extended": False,
-    "model_version": "starter-3f1c0a9be2d4",
-    "density_version": "starter-3f1c0a9be2d4-initial",
-    "timings": {"fetch": 0.004, "decode": 0.012, "attribute": 0.035},
-    "created_at": EXAMPLE_TIME,
-}
 
 
 class Attribution(BaseModel):
     """What one model version says of one image. It is evidence, not proof."""
 
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [EXAMPLE_ATTRIBUTION]})
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [examples.ATTRIBUTION]})
 
     id: UUID
     verdict: VerdictName
@@ -76,30 +54,7 @@ class ImageFacts(BaseModel):
 class Result(BaseModel):
     """One item of a batch and what became of it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "result",
-                    "item_id": EXAMPLE_ID,
-                    "batch_id": EXAMPLE_ID,
-                    "custom_id": "cat-1.jpg",
-                    "file_name": "cat-1.jpg",
-                    "state": "succeeded",
-                    "error": None,
-                    "image": {
-                        "id": EXAMPLE_ID,
-                        "sha256": EXAMPLE_SHA256,
-                        "size_bytes": 48213,
-                        "format": "JPEG",
-                        "width": 1024,
-                        "height": 1024,
-                    },
-                    "attribution": EXAMPLE_ATTRIBUTION,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.RESULT})
 
     type: Literal["result"] = "result"
     item_id: UUID
@@ -114,6 +69,8 @@ class Result(BaseModel):
 
 class ResultPage(BaseModel):
     """A page of results; the next one by `cursor=<next_cursor>` until that is null."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.RESULT_PAGE})
 
     data: list[Result]
     next_cursor: str | None
@@ -139,24 +96,7 @@ class ModelSummary(BaseModel):
 class Generators(BaseModel):
     """The generators that the serving model knows; empty, with a null model, before any worker has run."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "data": [
-                        {
-                            "name": "sdxl-1.0",
-                            "model_version": "starter-3f1c0a9be2d4",
-                            "kind": "known",
-                            "images": 63,
-                            "median_p_value": 0.47,
-                        }
-                    ],
-                    "model": {"version": "starter-3f1c0a9be2d4", "card": {"name": "starter"}},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.GENERATORS})
 
     data: list[Generator]
     model: ModelSummary | None

@@ -75,7 +75,10 @@ class Listing:
                     "schema": {"type": "string"},
                     "example": '{"type": "end", "count": 0}\n',
                 },
-                "text/csv": {"schema": {"type": "string"}},
+                "text/csv": {
+                    "schema": {"type": "string"},
+                    "example": "custom_id,file_name,item_id,state\r\n",
+                },
             }
         },
         **problems(400, 404, 406, 422),

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from api import examples
+
 BatchState = Literal[
     "uploading",
     "validating",
@@ -45,10 +47,6 @@ MetadataNumber = (
     Annotated[int, Field(ge=-(10**15), le=10**15)]
     | Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 )
-
-EXAMPLE_ID = "019ab1f0-5c3e-7a10-8d53-2f6b8c1e9a40"
-EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-EXAMPLE_TIME = "2026-01-05T09:30:00Z"
 
 
 def _describe_keys(schema: dict[str, Any]) -> None:
@@ -95,11 +93,7 @@ class Problem(BaseModel):
 class BatchCreate(Given):
     """A new batch. Everything is optional."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"name": "uploads of May", "metadata": {"source": "forum", "run": 7}}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.BATCH_CREATE})
 
     name: Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)] | None = None
     metadata: dict[MetadataKey, bool | MetadataNumber | MetadataText] = Field(
@@ -124,40 +118,7 @@ class Counts(BaseModel):
 class Batch(BaseModel):
     """Images submitted together. Each `<state>_at` is null until the state has been entered."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": EXAMPLE_ID,
-                    "object": "batch",
-                    "name": "uploads of May",
-                    "metadata": {"source": "forum", "run": 7},
-                    "state": "in_progress",
-                    "error": None,
-                    "counts": {
-                        "total": 120,
-                        "pending": 40,
-                        "running": 16,
-                        "succeeded": 63,
-                        "failed": 1,
-                        "cancelled": 0,
-                    },
-                    "created_at": EXAMPLE_TIME,
-                    "expires_at": "2026-01-06T09:30:00Z",
-                    "uploading_at": EXAMPLE_TIME,
-                    "validating_at": "2026-01-05T09:31:00Z",
-                    "queued_at": "2026-01-05T09:31:00Z",
-                    "in_progress_at": "2026-01-05T09:31:01Z",
-                    "finalizing_at": None,
-                    "completed_at": None,
-                    "failed_at": None,
-                    "expired_at": None,
-                    "cancelling_at": None,
-                    "cancelled_at": None,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.BATCH})
 
     id: UUID
     object: Literal["batch"] = "batch"
@@ -183,6 +144,8 @@ class Batch(BaseModel):
 class BatchPage(BaseModel):
     """A page of batches, newest first; the next one by `cursor=<next_cursor>` until that is null."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": examples.BATCH_PAGE})
+
     data: list[Batch]
     next_cursor: str | None
 
@@ -197,31 +160,7 @@ class Refusal(BaseModel):
 class FileAnswer(BaseModel):
     """What became of one file of an upload. `duplicate`: the batch had it already, so resending is harmless."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "custom_id": "cat-1.jpg",
-                    "status": "accepted",
-                    "item_id": EXAMPLE_ID,
-                    "sha256": EXAMPLE_SHA256,
-                    "size_bytes": 48213,
-                    "error": None,
-                },
-                {
-                    "custom_id": "notes.txt",
-                    "status": "refused",
-                    "item_id": None,
-                    "sha256": EXAMPLE_SHA256,
-                    "size_bytes": 12,
-                    "error": {
-                        "code": "unsupported_format",
-                        "detail": "the first bytes are not those of an image",
-                    },
-                },
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.FILES})
 
     custom_id: str | None = Field(description="Null when the part gave none that can be used.")
     status: Literal["accepted", "duplicate", "refused"]
@@ -234,19 +173,15 @@ class FileAnswer(BaseModel):
 class UploadAnswers(BaseModel):
     """One answer a file, in the order in which the files came."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": examples.UPLOAD_ANSWERS})
+
     data: list[FileAnswer]
 
 
 class PromisedFile(Given):
     """A file that the client is going to post straight to the store."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"custom_id": "cat-1", "file_name": "cat.jpg", "sha256": EXAMPLE_SHA256, "size_bytes": 48213}
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.PROMISED_FILE})
 
     custom_id: CustomId
     file_name: FileName | None = None
@@ -256,6 +191,8 @@ class PromisedFile(Given):
 
 class Promises(Given):
     """Files to be posted; each is answered for itself."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.PROMISES})
 
     files: list[PromisedFile] = Field(min_length=1, max_length=MAX_PROMISES)
 
@@ -277,6 +214,8 @@ class PromiseAnswer(BaseModel):
 class PromiseAnswers(BaseModel):
     """One answer a file, in the order of the request; the forms are good until `expires_at`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": examples.PROMISE_ANSWERS})
+
     data: list[PromiseAnswer]
     expires_at: datetime
 
@@ -284,7 +223,7 @@ class PromiseAnswers(BaseModel):
 class RetryRequest(Given):
     """`dry_run` only counts what would be retried."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"dry_run": False}]})
+    model_config = ConfigDict(json_schema_extra={"examples": examples.RETRY})
 
     dry_run: bool = True
 
@@ -292,9 +231,7 @@ class RetryRequest(Given):
 class RetryAnswer(BaseModel):
     """How many failed items are concerned, by error code, and whether they were sent off again."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"count": 3, "codes": {"worker_lost": 3}, "executed": True}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.RETRIED})
 
     count: int
     codes: dict[str, int]
@@ -311,22 +248,7 @@ class Check(BaseModel):
 class Readiness(BaseModel):
     """Whether batches would be processed now, and what is missing if not."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "ready": False,
-                    "checks": {
-                        "database": {"ok": True, "detail": "answers"},
-                        "broker": {"ok": True, "detail": "answers"},
-                        "store": {"ok": True, "detail": "answers"},
-                        "workers": {"ok": False, "detail": "no worker has reported in the last 30 s"},
-                        "density": {"ok": True, "detail": "fresh"},
-                    },
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.NOT_READY})
 
     ready: bool
     checks: dict[str, Check]
@@ -334,5 +256,7 @@ class Readiness(BaseModel):
 
 class Liveness(BaseModel):
     """The process answers; nothing else was looked at."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.LIVE})
 
     live: Literal[True] = True

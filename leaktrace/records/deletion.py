@@ -10,10 +10,17 @@ from uuid import UUID
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session, aliased
 
+from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
 from leaktrace.records.batches import lock_batch, require_finished
 from leaktrace.records.items import count_items, hold_tenant
 from leaktrace.records.models import Batch, Image, Item, Shard
+
+
+class BatchBusy(Conflict):
+    """The batch is finished, but a worker has not let go of all of it."""
+
+    code = "batch_busy"
 
 
 @dataclass(frozen=True)
@@ -28,11 +35,12 @@ def delete_batch(session: Session, tenant_id: UUID, *, batch_id: UUID, actor: st
     """Delete the rows and say which objects belonged to them.
 
     Raises:
-        BatchNotFound, WrongBatchState: the batch is not there, or not finished.
+        BatchNotFound, WrongBatchState, BatchBusy: the batch is not there, or not finished.
     """
     hold_tenant(session, tenant_id)
     batch = lock_batch(session, tenant_id, batch_id=batch_id)
     require_finished(batch, "deleted")
+    _require_idle(session, batch_id)
     items = count_items(session, [batch_id])[batch_id]["total"]
     staged = list(
         session.scalars(select(Item.id).where(Item.batch_id == batch_id, Item.staged_sha256.is_not(None)))
@@ -52,6 +60,14 @@ def delete_batch(session: Session, tenant_id: UUID, *, batch_id: UUID, actor: st
         images=len(unshared),
     )
     return Deleted(sha256s=list(unshared.values()), staged_item_ids=staged)
+
+
+def _require_idle(session: Session, batch_id: UUID) -> None:
+    # An expired batch may have shards that a worker holds for a moment longer. Whoever holds a batch must not wait
+    # for those (see `leases`).
+    held = exists().where(Shard.batch_id == batch_id, Shard.state == "leased")
+    if session.execute(select(held)).scalar_one():
+        raise BatchBusy("a worker still holds images of the batch; delete it again in a minute")
 
 
 def _unshared_images(session: Session, tenant_id: UUID, *, batch_id: UUID) -> dict[UUID, str]:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import Conflict, InvalidInput
@@ -68,7 +67,12 @@ def find_answer(session: Session, request: KeyedRequest) -> StoredAnswer | None:
 
 
 def store_answer(session: Session, request: KeyedRequest, *, answer: StoredAnswer, keep_hours: int) -> None:
-    """Keep the answer beside the work; an expired one under the same key is replaced."""
+    """Keep the answer beside the work, and forget those of the tenant whose time is over."""
+    session.execute(
+        delete(IdempotencyKey).where(
+            IdempotencyKey.tenant_id == request.tenant_id, IdempotencyKey.expires_at <= func.now()
+        )
+    )
     values = {
         "payload_sha256": request.payload_sha256,
         "status": answer.status,
@@ -78,11 +82,4 @@ def store_answer(session: Session, request: KeyedRequest, *, answer: StoredAnswe
         "expires_at": datetime.now(UTC) + timedelta(hours=keep_hours),
     }
     identity = {"tenant_id": request.tenant_id, "route": request.route, "key": request.key}
-    row = insert(IdempotencyKey).values(**identity, **values)
-    session.execute(row.on_conflict_do_update(index_elements=list(identity), set_=values))
-
-
-def forget_expired_answers(session: Session) -> int:
-    """Delete the answers whose time is over; returns how many."""
-    statement = delete(IdempotencyKey).where(IdempotencyKey.expires_at <= func.now())
-    return len(session.execute(statement.returning(IdempotencyKey.key)).all())
+    session.execute(insert(IdempotencyKey).values(**identity, **values))

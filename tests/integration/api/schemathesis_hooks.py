@@ -15,5 +15,5 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
     """
     leaves_out = getattr(case.meta.phase.data, "parameter", None) if case.meta else None
     key = (case.headers or {}).get("Idempotency-Key")
-    if leaves_out != "Authorization" and isinstance(key, str) and re.fullmatch(r"[\x21-\x7e]{1,200}", key):
-        case.headers["Idempotency-Key"] = f"{key}{uuid4().hex}"
+    if leaves_out != "Authorization" and isinstance(key, str) and re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        case.headers["Idempotency-Key"] = f"{key[:223]}{uuid4().hex}"
