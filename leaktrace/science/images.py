@@ -66,6 +66,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Pillow joins EXIF segments one by one: a few megabytes of tiny ones would keep it busy for minutes.
+_EXIF_MARK = b"Exif\x00\x00"
+_MAX_EXIF_SEGMENTS = 200
 # (offsets, byte counts) of a TIFF's strips and of its tiles.
 _TIFF_EXTENTS = ((273, 279), (324, 325))
 _TIFF_TILE_SIZE = (322, 323)
@@ -184,6 +187,8 @@ def _opened(data: bytes, image_format: str, *, limits: DecodeLimits) -> ImageFil
         _check_size(canvas, limits)
     if image_format in ("PNG", "WEBP", "AVIF", "HEIF") and is_cut_short(data, image_format):
         raise TruncatedFile("The file ends before its own structure does; send it again.")
+    if image_format == "JPEG" and data.count(_EXIF_MARK) > _MAX_EXIF_SEGMENTS:
+        raise CorruptFile(f"The file repeats its EXIF block more than {_MAX_EXIF_SEGMENTS} times.")
     image = _OPENERS[image_format](BytesIO(data))
     _check_size(image.size, limits)
     if image_format == "TIFF":

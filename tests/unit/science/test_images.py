@@ -116,6 +116,12 @@ def test_unreadable_exif_is_ignored() -> None:
     assert decode(data).pixels.shape == (160, 200, 3)
 
 
+def test_endless_exif_is_refused() -> None:
+    jpeg = saved(scene(), "JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", 18) + b"Exif\x00\x00" + bytes(10)
+    assert isinstance(refusal(jpeg[:2] + segment * 100_000 + jpeg[2:]), CorruptFile)
+
+
 def test_alpha_is_laid_on_white() -> None:
     image = Image.new("RGBA", (128, 128), (100, 50, 0, 0))
     image.paste((100, 50, 0, 51), (0, 0, 64, 128))
