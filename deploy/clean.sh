@@ -14,5 +14,5 @@ if [ -L $DATA/postgres ]; then
     rm -rf -- "$(readlink -f $DATA/postgres)"
 fi
 rm -rf -- .venv $DATA demo-results.ndjson demo-report.html build dist ./*.egg-info
-rm -rf -- .pytest_cache .mypy_cache .ruff_cache .hypothesis
+rm -rf -- .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 find . -name __pycache__ -type d -prune -exec rm -rf -- {} +
