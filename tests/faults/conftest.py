@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
+from deploy import commands
 from deploy.embedded.processes import ChildProcess, Command
 from deploy.embedded.servers import EmbeddedServers
 from leaktrace.objects import connect_store
@@ -58,9 +60,18 @@ class Processes:
         schedule = self.directory / f"schedule-{len(self.started)}"
         return self._start("beat", ["--schedule", str(schedule)], {})
 
+    def api(self, *, port: int) -> ChildProcess:
+        """The API, answering by now."""
+        process = self._run("api", commands.api(host="127.0.0.1", port=port), {})
+        process.wait_until_ready(lambda: _answers(port), timeout_seconds=START_SECONDS)
+        return process
+
     def _start(self, command: str, options: list[str], environment: dict[str, str]) -> ChildProcess:
-        name = f"{command}-{len(self.started)}"
-        arguments = ["-m", "celery", "-A", "tests.faults.killable_worker:app", command, *options]
+        celery = ["-m", "celery", "-A", "tests.faults.killable_worker:app", command, *options]
+        return self._run(command, celery, environment)
+
+    def _run(self, kind: str, arguments: list[str], environment: dict[str, str]) -> ChildProcess:
+        name = f"{kind}-{len(self.started)}"
         process = ChildProcess(
             name,
             Command(
@@ -72,6 +83,13 @@ class Processes:
         )
         self.started.append(process)
         return process
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(autouse=True)
