@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # How long a batch that is not full waits for more: short against a batch, long against the gap between two decodes.
 LINGER_SECONDS = 0.02
+CLOSE_SECONDS = 10.0
 
 Answer = TypeVar("Answer")
 log = get_logger(__name__)
@@ -111,11 +112,11 @@ class AttributionExecutor:
         return future
 
     def close(self) -> None:
-        """End the thread after the batch that runs; what still waits is cancelled."""
+        """End the thread after the batch that runs, if that ends; what still waits is cancelled."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)  # a device that hangs must not keep the process
         for waiting in self._waiting:
             waiting.future.cancel()
 

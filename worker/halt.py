@@ -9,6 +9,8 @@ import threading
 import time
 
 DRAIN_SECONDS = 5.0
+GRACE_SECONDS = 20.0
+EX_SOFTWARE = 70
 
 
 class Halting(Exception):
@@ -39,8 +41,11 @@ class Halt:
             self._deadline = time.monotonic() + self._drain_seconds
             self._event.set()
 
-    def end_process(self) -> None:
-        """Ask this process to stop as a supervisor would; it gives back what it holds and is started anew."""
+    def end_process(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Stop this process as a supervisor would, with force if it hangs; whoever started it starts another."""
+        force = threading.Timer(grace_seconds, os._exit, [EX_SOFTWARE])
+        force.daemon = True
+        force.start()
         os.kill(os.getpid(), signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:

@@ -1,7 +1,7 @@
 """The heartbeat of a worker process: it renews the leases, says that the worker lives, and reports its progress.
 
-A process that has work and does none for long stops saying that it lives, so that neither the readiness of the service
-nor a liveness probe counts on it. Runs on a thread of its own; a server that is away is met again at the next beat.
+A process that has work and does none for long stops saying that it lives and ends itself, so that its supervisor starts
+another: its device may hang, or its consumer may not have come back after the broker was away. Runs on a thread of its own; a server that is away is met again at the next beat.
 """
 
 import threading
@@ -14,6 +14,7 @@ from leaktrace.logs import get_logger
 from leaktrace.queue import ShardQueue
 from leaktrace.records.database import transaction
 from leaktrace.records.registry import register_worker
+from worker.halt import Halt
 from worker.held_leases import HeldLeases
 from worker.loaded_models import LoadedModel
 from worker.progress import Progress
@@ -37,6 +38,7 @@ class Heartbeat:
         model: LoadedModel,
         leases: HeldLeases,
         progress: Progress,
+        halt: Halt,
     ) -> None:
         self._worker_id = worker_id
         self._device = device
@@ -45,6 +47,7 @@ class Heartbeat:
         self._model = model
         self._leases = leases
         self._progress = progress
+        self._halt = halt
         self.interval_seconds = min(LONGEST_INTERVAL_SECONDS, leases.lease_seconds / BEATS_A_LEASE)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -66,6 +69,7 @@ class Heartbeat:
             _tolerate("worker_not_seen", self._say_alive)
         else:
             log.critical("worker_makes_no_progress", leases=len(self._leases))
+            self._halt.end_process()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -145,6 +145,7 @@ class WorkerProcess:
             model=self._model,
             leases=self._leases,
             progress=self._progress,
+            halt=self._halt,
         )
 
 
