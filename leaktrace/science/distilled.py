@@ -40,7 +40,9 @@ class Convolution(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
         )
 
 
@@ -54,7 +56,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, h, w) -> (B, width, h, w)."""
-        return functional.relu(features + self.second(self.first(features)))
+        return functional.relu(self.second(self.first(features)).add_(features), inplace=True)
 
 
 class PictureStream(nn.Module):

@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from leaktrace.science.encoder import Embedded
+from leaktrace.science.fusion import fuse
 from leaktrace.science.latents import FACTOR
 from leaktrace.science.model_folder import Model
 from leaktrace.science.preprocessing import PreparedImage
@@ -104,19 +104,6 @@ class InferencePass:
 
 def _ready(module: M, device: torch.device, *, dtype: torch.dtype) -> M:
     ready = copy.deepcopy(module).eval().requires_grad_(False)
-    _fold_normalisation(ready)
+    fuse(ready, device=device)
     ready.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return ready
-
-
-def _fold_normalisation(module: nn.Module) -> None:
-    """Fold every batch normalisation that follows a convolution into it; what it computed stays the same."""
-    for child in module.children():
-        _fold_normalisation(child)
-    if not isinstance(module, nn.Sequential):
-        return
-    for index in range(len(module) - 1):
-        first, second = module[index], module[index + 1]
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-            module[index] = fuse_conv_bn_eval(first, second)
-            module[index + 1] = nn.Identity()

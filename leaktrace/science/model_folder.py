@@ -194,6 +194,7 @@ def _own_state(encoder: TwoStreamEncoder) -> dict[str, Tensor]:
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     # Contiguous copies, because channels-last weights are views with other strides.
     save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def _load(module: nn.Module, path: Path) -> None:
