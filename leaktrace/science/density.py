@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.covariance import LedoitWolf
 from sklearn.utils.validation import check_is_fitted
 
 from leaktrace.science.density_file import DensityParts, DensityUnusable, pack, unpack
@@ -21,7 +22,7 @@ __all__ = ["BANDWIDTHS", "DensityUnusable", "GaussianKDE", "OpenSetDensity"]
 
 Floats = NDArray[np.float64]
 
-# In units of the known embeddings' standard deviation. In 128 dimensions the likelihood often asks for wide kernels.
+# In units of standard deviations. In 128 dimensions the likelihood often asks for wide kernels.
 BANDWIDTHS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.4, 2.0)
 _SMALLEST_DEVIATION = 1e-6
 # Novelty is known to about 1e-9 nats; rounding above that makes equal embeddings tie whatever batch they came in.
@@ -29,26 +30,36 @@ _NOVELTY_DECIMALS = 8
 
 
 class OpenSetDensity(BaseEstimator):
-    """One kernel density per class on standardised embeddings, with class-conditional conformal p-values.
+    """One kernel density per class on whitened embeddings, with class-conditional conformal p-values.
 
     Parameters
     ----------
     model_version : the model that made the embeddings; kept with the density so that versions are never mixed.
+    whiten : after standardising, also decorrelate by the covariance within classes (Ledoit and Wolf 2004). One
+        bandwidth serves all dimensions, and embeddings vary within a class in a few directions far more than in the
+        others, where a stranger stands out.
     bandwidths, folds : what the bandwidth of each class is chosen from, and by how many folds.
 
     Attributes
     ----------
     classes_ : (K,) str ; bandwidths_ : (K,) ; calibration_counts_ : (K,) int ; smallest_p_ : (K,) 1 / (n_c + 1)
     mean_, deviation_ : (D,) of the known embeddings ; varying_ : (D,) which dimensions are used
+    whitening_ : (d, d) for the varying ones, or None
     calibration_scores_ : K sorted arrays of novelty.
 
     Source: class-conditional (Mondrian) conformal prediction, Vovk, Gammerman and Shafer 2005, section 4.5.
     """
 
     def __init__(
-        self, *, model_version: str = "", bandwidths: Sequence[float] = BANDWIDTHS, folds: int = 5
+        self,
+        *,
+        model_version: str = "",
+        whiten: bool = True,
+        bandwidths: Sequence[float] = BANDWIDTHS,
+        folds: int = 5,
     ) -> None:
         self.model_version = model_version
+        self.whiten = whiten
         self.bandwidths = bandwidths
         self.folds = folds
 
@@ -124,6 +135,7 @@ class OpenSetDensity(BaseEstimator):
         return pack(
             DensityParts(
                 model_version=self.model_version,
+                whiten=self.whiten,
                 classes=tuple(str(name) for name in self.classes_),
                 embeddings=self.embeddings_,
                 labels=self.labels_,
@@ -136,7 +148,7 @@ class OpenSetDensity(BaseEstimator):
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote; raises DensityUnusable when it is damaged or contradicts itself."""
         parts = unpack(data)
-        density = cls(model_version=parts.model_version)
+        density = cls(model_version=parts.model_version, whiten=parts.whiten)
         classes = np.array(parts.classes)
         density._fit_densities(
             parts.embeddings, classes[parts.labels], classes=classes, bandwidths=parts.bandwidths
@@ -153,21 +165,14 @@ class OpenSetDensity(BaseEstimator):
         classes: NDArray[np.str_],
         bandwidths: Floats | None,
     ) -> None:
-        """Standardise on all known embeddings together; then one density a class, its bandwidth given or sought."""
+        """Scale on all known embeddings together; then one density a class, its bandwidth given or sought."""
         self.classes_ = classes
         self.embeddings_ = known
         self.labels_ = np.searchsorted(classes, labels)
-        self.mean_: Floats = known.mean(axis=0, dtype=np.float64)
-        self.deviation_: Floats = known.std(axis=0, dtype=np.float64)
-        # A dimension that never varies says nothing of the known, and would pull every bandwidth towards zero.
-        self.varying_: NDArray[np.bool_] = self.deviation_ > _SMALLEST_DEVIATION
-        if not self.varying_.any():
-            raise ValueError(
-                f"none of the {known.shape[1]} dimensions varies over {len(known)} known embeddings"
-            )
+        self._fit_scales(known)
         self.densities_: list[GaussianKDE] = []
         for index, name in enumerate(classes):
-            points = self._standardised(known[self.labels_ == index])
+            points = self._scaled(known[self.labels_ == index])
             if bandwidths is not None:
                 kde = GaussianKDE(float(bandwidths[index]))
             elif len(points) < self.folds:
@@ -179,13 +184,34 @@ class OpenSetDensity(BaseEstimator):
             self.densities_.append(kde.fit(points))
         self.bandwidths_: Floats = np.array([kde.bandwidth_ for kde in self.densities_])
 
-    def _standardised(self, embeddings: NDArray[np.float32]) -> Floats:
+    def _fit_scales(self, known: NDArray[np.float32]) -> None:
+        self.mean_: Floats = known.mean(axis=0, dtype=np.float64)
+        self.deviation_: Floats = known.std(axis=0, dtype=np.float64)
+        # A dimension that never varies says nothing of the known, and would pull every bandwidth towards zero.
+        self.varying_: NDArray[np.bool_] = self.deviation_ > _SMALLEST_DEVIATION
+        if not self.varying_.any():
+            raise ValueError(
+                f"none of the {known.shape[1]} dimensions varies over {len(known)} known embeddings"
+            )
+        self.whitening_: Floats | None = None
+        if self.whiten:
+            self.whitening_ = self._within_class_whitening(self._scaled(known))
+
+    def _within_class_whitening(self, standardised: Floats) -> Floats:
+        """W (d, d) such that W' S W = 1 for the shrunk covariance S of what is left when class means are taken off."""
+        means = np.stack([standardised[self.labels_ == c].mean(axis=0) for c in range(len(self.classes_))])
+        covariance = LedoitWolf(assume_centered=True).fit(standardised - means[self.labels_]).covariance_
+        variances, directions = np.linalg.eigh(covariance)
+        whitening: Floats = directions / np.sqrt(np.maximum(variances, _SMALLEST_DEVIATION**2))
+        return whitening
+
+    def _scaled(self, embeddings: NDArray[np.float32]) -> Floats:
         centred = embeddings[:, self.varying_].astype(np.float64) - self.mean_[self.varying_]
         standardised: Floats = centred / self.deviation_[self.varying_]
-        return standardised
+        return standardised if self.whitening_ is None else standardised @ self.whitening_
 
     def _novelty_of(self, embeddings: NDArray[np.float32], index: int) -> Floats:
-        log_density = self.densities_[index].score_samples(self._standardised(embeddings))
+        log_density = self.densities_[index].score_samples(self._scaled(embeddings))
         novelty: Floats = np.round(-log_density, _NOVELTY_DECIMALS)
         return novelty
 

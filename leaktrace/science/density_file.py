@@ -35,6 +35,7 @@ class DensityParts:
     """What a density is made of: `labels` (N,) index `classes`; sorted calibration scores, one array a class."""
 
     model_version: str
+    whiten: bool
     classes: tuple[str, ...]
     embeddings: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -47,6 +48,7 @@ def pack(parts: DensityParts) -> bytes:
     card = {
         "format": _FORMAT,
         "model_version": parts.model_version,
+        "whiten": parts.whiten,
         "classes": list(parts.classes),
         "bandwidths": parts.bandwidths.tolist(),
         "calibration_counts": [len(scores) for scores in parts.calibration_scores],
@@ -69,6 +71,7 @@ def unpack(data: bytes) -> DensityParts:
         counts = [int(count) for count in card["calibration_counts"]]
         parts = DensityParts(
             model_version=str(card["model_version"]),
+            whiten=bool(card.get("whiten", False)),
             classes=tuple(str(name) for name in card["classes"]),
             embeddings=arrays["embeddings"],
             labels=arrays["labels"],

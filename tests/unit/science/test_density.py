@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 from sklearn.base import clone
+from sklearn.covariance import LedoitWolf
 from sklearn.exceptions import NotFittedError
 
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
@@ -25,10 +26,10 @@ def drawn(
     return np.concatenate(rows).astype(np.float32), np.repeat(names, per_class)
 
 
-def fitted(known: int = 40, calibration: int = 60, seed: int = 0) -> OpenSetDensity:
+def fitted(known: int = 40, calibration: int = 60, seed: int = 0, *, whiten: bool = True) -> OpenSetDensity:
     embeddings, labels = drawn(known, seed)
     others, other_labels = drawn(calibration, seed + 1)
-    density = OpenSetDensity(model_version="starter-0123456789ab")
+    density = OpenSetDensity(model_version="starter-0123456789ab", whiten=whiten)
     return density.fit(embeddings, labels, calibration_embeddings=others, calibration_labels=other_labels)
 
 
@@ -63,11 +64,30 @@ def test_p_values_by_hand() -> None:
     assert np.allclose(density.p_values(queries)[:, 0], by_hand, rtol=0, atol=1e-15)
 
 
-def test_novelty_is_minus_log_density() -> None:
-    density, (known, labels) = fitted(), drawn(40, 0)
-    standardised = (known.astype(float) - known.mean(axis=0, dtype=float)) / known.std(axis=0, dtype=float)
-    plain = GaussianKDE(density.bandwidths_[2]).fit(standardised[labels == "real"])
-    assert np.allclose(density.novelty(known)[:, 2], -plain.score_samples(standardised), rtol=0, atol=1e-7)
+@pytest.mark.parametrize("whiten", [False, True])
+def test_novelty_is_minus_log_density(whiten: bool) -> None:
+    density, (known, labels) = fitted(whiten=whiten), drawn(40, 0)
+    scaled = (known.astype(float) - known.mean(axis=0, dtype=float)) / known.std(axis=0, dtype=float)
+    if whiten:
+        within = np.concatenate(
+            [scaled[labels == name] - scaled[labels == name].mean(axis=0) for name in CENTRES]
+        )
+        # Any square root of the precision gives the same distances.
+        scaled = scaled @ np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(within).precision_)
+    plain = GaussianKDE(density.bandwidths_[2]).fit(scaled[labels == "real"])
+    assert np.allclose(density.novelty(known)[:, 2], -plain.score_samples(scaled), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_whitening_sees_thin_directions(whiten: bool) -> None:
+    # Two dimensions that nearly agree within a class: a point where they disagree is ordinary in each of them alone.
+    generator = np.random.default_rng(0)
+    common = generator.normal(0, 1, (200, 1))
+    rows = np.hstack([common, common]) + generator.normal(0, 0.03, (200, 2))
+    density = OpenSetDensity(whiten=whiten).fit(
+        rows[:100], ["one"] * 100, calibration_embeddings=rows[100:], calibration_labels=["one"] * 100
+    )
+    assert (density.p_values([[0.25, -0.25]])[0, 0] == density.smallest_p_[0]) == whiten
 
 
 def test_ties_count_as_novel() -> None:
