@@ -14,7 +14,7 @@ from celery import signals
 
 from leaktrace.errors import LeaktraceError
 from leaktrace.logs import configure_logs, get_logger
-from leaktrace.queue import ShardQueue, create_celery
+from leaktrace.queue import ATTRIBUTE_QUEUE, ShardQueue, create_celery
 from leaktrace.settings import load_settings
 from worker.halt import DRAIN_SECONDS
 from worker.schedule import periodic_jobs
@@ -77,7 +77,7 @@ def _current() -> "WorkerProcess":
 
 @signals.worker_ready.connect
 def _ready(**_: Any) -> None:
-    _current().ready()
+    _current().ready(takes_shards=ATTRIBUTE_QUEUE in app.amqp.queues.consume_from)
 
 
 @signals.worker_shutting_down.connect

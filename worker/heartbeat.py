@@ -1,7 +1,8 @@
 """The heartbeat of a worker process: it renews the leases, says that the worker lives, and reports its progress.
 
-A process that has work and does none for long stops saying that it lives and ends itself, so that its supervisor starts
-another: its device may hang, or its consumer may not have come back after the broker was away. Runs on a thread of its own; a server that is away is met again at the next beat.
+A process that has work and does none for long stops saying that it lives and ends itself, so that its supervisor
+starts another: its device may hang, or its consumer may not have come back after the broker was away. Runs on a
+thread of its own; a server that is away is met again at the next beat.
 """
 
 import threading
@@ -49,11 +50,13 @@ class Heartbeat:
         self._progress = progress
         self._halt = halt
         self.interval_seconds = min(LONGEST_INTERVAL_SECONDS, leases.lease_seconds / BEATS_A_LEASE)
+        self._takes_shards = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def start(self) -> None:
-        """Beat from now on."""
+    def start(self, *, takes_shards: bool) -> None:
+        """Beat from now on. A process that takes no shards is not measured by those that wait."""
+        self._takes_shards = takes_shards
         self._thread.start()
 
     def stop(self) -> None:
@@ -80,8 +83,8 @@ class Heartbeat:
             self._stopping.wait(self.interval_seconds)
 
     def _work_waits(self) -> bool:
-        if len(self._leases):
-            return True
+        if len(self._leases) or not self._takes_shards:
+            return len(self._leases) > 0
         try:
             return self._queue.length() > 0
         except Unavailable:

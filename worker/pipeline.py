@@ -211,6 +211,7 @@ class ShardPipeline:
                     return step(session)
             except DatabaseUnavailable as error:
                 log.warning("database_away", error=str(error))
+                self.progress.note()  # waiting for the database is all that can be done
                 if self.halt.drained:
                     raise
                 self._pause(away.fail())

@@ -72,9 +72,9 @@ class WorkerProcess:
             resend_after_seconds=settings.sweep_interval_seconds * SWEEPS_BEFORE_RESENDING,
         )
 
-    def ready(self) -> None:
+    def ready(self, *, takes_shards: bool) -> None:
         """Say that the worker lives, from now on."""
-        self._heartbeat.start()
+        self._heartbeat.start(takes_shards=takes_shards)
         log.info("worker_ready", worker_id=self.worker_id, model_version=self._model.version)
 
     def halt(self) -> None:
