@@ -17,7 +17,6 @@ CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
 requirepass {password}
-dir "{directory}"
 appendonly yes
 appendfsync everysec
 save ""
@@ -45,7 +44,7 @@ class Valkey(EmbeddedServer):
         return self._data.subdirectory("valkey")
 
     def command(self) -> Command:
-        configuration = CONFIGURATION.format(port=self.port, password=self.password, directory=self.directory)
+        configuration = CONFIGURATION.format(port=self.port, password=self.password)
         return Command(
             [get_binary_path(), "-"],
             cwd=self.directory,

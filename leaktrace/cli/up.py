@@ -66,7 +66,9 @@ def interrupt_once() -> None:
         raise KeyboardInterrupt
 
     for number in STOP_SIGNALS:
-        signal.signal(number, interrupt)
+        # Under nohup the end of the terminal is meant to be survived.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _announce(stack: "Stack", *, seconds: float) -> None:

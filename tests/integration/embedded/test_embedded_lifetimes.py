@@ -18,24 +18,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from deploy.embedded.data_directory import DataDirectoryInUse
 from deploy.embedded.servers import EmbeddedServers, remove_data
+from tests.descendants import descendants_of, still_running
 
 OWNER = Path(__file__).with_name("owner.py")
 ROOT = Path(__file__).parents[3]
-GONE_SECONDS = 10.0
 KEPT = {"row": "kept", "message": "kept", "object": "kept"}
 NO_ROOT = "needs root, to become another user"
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[Path]:
-    """Where no servers have been yet."""
-    yield tmp_path / "data"
-    remove_data(tmp_path / "data")
+    """Where no servers have been yet, under a name as people give them."""
+    data_dir = tmp_path / "a folder's “name”"
+    yield data_dir
+    remove_data(data_dir)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +64,10 @@ def test_data_survives_killed_owner(written_dir: Path) -> None:
 
 def test_nothing_outlives_killed_owner(written_dir: Path) -> None:
     with _owner(written_dir) as owner:
-        children = owner.kill()
+        children = descendants_of(owner.pid)
+        owner.kill()
     assert {"postgres", "valkey-server", "weed"} <= set(children.values())
-    assert [
-        name for process, name in children.items() if process.is_running() and not _is_zombie(process)
-    ] == []
+    assert still_running(children) == []
 
 
 def test_addresses_survive_killed_owner(written_dir: Path) -> None:
@@ -166,14 +165,12 @@ class Owner:
         self._process.stdin.flush()
         return self._answer()
 
-    def kill(self) -> dict[psutil.Process, str]:
-        """SIGKILL; returns the processes it had started, with their names, once they had time to end."""
-        children = psutil.Process(self.pid).children(recursive=True)
-        names = {child: child.name() for child in children}
+    def kill(self) -> None:
+        """SIGKILL; what it had started has ended too when this returns."""
+        children = descendants_of(self.pid)
         self._process.kill()
         self._process.wait()
-        psutil.wait_procs(children, timeout=GONE_SECONDS)
-        return names
+        still_running(children)
 
     def end(self) -> None:
         """Let it stop its servers, which it does when there is nothing more to read."""
@@ -187,14 +184,6 @@ class Owner:
             pytest.fail("the owner of the servers ended instead of answering")
         answer: dict[str, Any] = json.loads(line)
         return answer
-
-
-def _is_zombie(process: psutil.Process) -> bool:
-    """Dead, and waiting for the machine's first process to notice."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _become(user: str | None) -> list[str]:

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from deploy.embedded.servers import remove_data
+from tests.descendants import descendants_of, still_running
 
 STOP_SECONDS = 40
-GONE_SECONDS = 10
 LAST_LINE = "Ctrl-C stops it.\n"
 
 
@@ -27,7 +27,7 @@ class Up:
     """A running `leaktrace up`: its process, all that it started, and what it printed until it was ready."""
 
     process: "subprocess.Popen[str]"
-    children: list[psutil.Process]
+    children: dict[psutil.Process, str]
     lines: list[str]
 
     def said(self, pattern: str) -> str:
@@ -75,7 +75,7 @@ def test_up_stops_on_interrupt(data_dir: Path) -> None:
 
 def test_up_leaves_nothing_when_killed(data_dir: Path) -> None:
     with running_up(data_dir) as up:
-        assert {"postgres", "valkey-server", "weed"} <= {child.name() for child in up.children}
+        assert {"postgres", "valkey-server", "weed"} <= set(up.children.values())
         up.process.kill()
         up.process.wait()
         assert still_running(up.children) == []
@@ -96,7 +96,7 @@ def running_up(data_dir: Path) -> Iterator[Up]:
         assert process.stdout is not None
         try:
             lines = lines_until_ready(process.stdout)
-            yield Up(process, psutil.Process(process.pid).children(recursive=True), lines)
+            yield Up(process, descendants_of(process.pid), lines)
         finally:
             process.terminate()
 
@@ -108,12 +108,6 @@ def lines_until_ready(output: IO[str]) -> list[str]:
         if line == LAST_LINE:
             return lines
     pytest.fail(f"leaktrace up ended before it was ready: {lines}")
-
-
-def still_running(processes: list[psutil.Process]) -> list[str]:
-    """The names of those that still run after a while; a zombie only waits for its first process to notice."""
-    _, alive = psutil.wait_procs(processes, timeout=GONE_SECONDS)
-    return [process.name() for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def without_servers() -> dict[str, str]:

@@ -105,7 +105,7 @@ def test_only_the_api_is_published(services: dict[str, Any]) -> None:
 
 def test_every_lasting_service_is_watched(services: dict[str, Any]) -> None:
     unwatched = {name for name, service in services.items() if "healthcheck" not in service}
-    assert unwatched == {"migrate", "beat"}
+    assert unwatched == {"migrate"}
 
 
 def test_object_store_is_closed(services: dict[str, Any]) -> None:
