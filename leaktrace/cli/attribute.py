@@ -27,7 +27,10 @@ STYLES = {"generator": "green", "unseen": "yellow", "inconclusive": "bright_blac
 def attribute(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILES_OR_FOLDERS...", help="Images, folders with all below them, archives."),
+        typer.Argument(
+            metavar="FILES_OR_FOLDERS...",
+            help="Images, folders with all below them, archives, manifests (CSV with a column `file`).",
+        ),
     ],
     *,
     model: Annotated[
@@ -43,7 +46,7 @@ def attribute(
     A file that cannot be attributed gets a record with its reason and does not stop the others; the exit code is 1
     only when nothing could be attributed.
     """
-    from leaktrace.cli.local_attribution import attribution_records, sources_in
+    from leaktrace.cli.local_attribution import attribution_records, count_sources, sources_in
     from leaktrace.cli.terminal import messages
     from leaktrace.science.attributor import Attributor
     from leaktrace.science.training.memory import keep_freed_memory
@@ -53,17 +56,11 @@ def attribute(
     attributor = Attributor.load(model, device=device)
     attributor.self_test()
     with _progress(messages()) as progress:
-        records = _counted(attribution_records(attributor, sources), progress, total=_total(paths))
+        records = _counted(attribution_records(attributor, sources), progress, total=count_sources(paths))
         attributed = _write_lines(records) if as_json else _write_table(records)
     if not attributed:
         messages().print("error: no image could be attributed", style="bold red", soft_wrap=True)
         raise typer.Exit(FAILED)
-
-
-def _total(paths: list[Path]) -> int | None:
-    from leaktrace.client.sources import count_images
-
-    return count_images(paths)
 
 
 def _progress(console: "Console") -> "Progress":

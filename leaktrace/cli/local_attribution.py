@@ -4,6 +4,7 @@ One record a file comes back in the order of the files, and only a few batches a
 be attributed becomes a record with its reason. Knows nothing of the command line.
 """
 
+import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaktrace.client.files import SourceFile, UnusableFile
-from leaktrace.client.sources import files_in
+from leaktrace.client.files import SourceFile, UnusableFile, UploadFile
+from leaktrace.client.sources import count_images, files_in
+from leaktrace.errors import InvalidInput
 from leaktrace.science.images import DecodeLimits, ImageRefused
 
 if TYPE_CHECKING:
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 BATCH_IMAGES = 16
 DECODING_THREADS = 2
 LIMITS = DecodeLimits()
+
+
+class ManifestUnusable(InvalidInput):
+    """A CSV file that was given does not list images."""
+
+    code = "manifest_unusable"
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,44 @@ class Prepared:
 def sources_in(paths: Iterable[Path]) -> Iterator[tuple[str, SourceFile]]:
     """The images of all paths with the name each is reported under: the path as it was given, and what is below.
 
-    Raises NoSource at once when a path is not there.
+    A path may also be a manifest, a CSV file whose column `file` lists images relative to it. Raises NoSource at once
+    when a path is not there, ManifestUnusable when a CSV file has no such column.
     """
-    places = [(path, files_in(path)) for path in paths]
+    places = [(path, iter(_listed(path)) if _is_manifest(path) else files_in(path)) for path in paths]
     return ((_name(path, source), source) for path, sources in places for source in sources)
 
 
+def count_sources(paths: Iterable[Path]) -> int | None:
+    """How many images `sources_in` gives, or None when only reading an archive would tell."""
+    counts = [len(_listed(path)) if _is_manifest(path) else count_images([path]) for path in paths]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and path.is_file()
+
+
+def _listed(manifest: Path) -> list[SourceFile]:
+    """The files of a manifest, in its order; one that is missing stays in the list with its reason."""
+    try:
+        with manifest.open(newline="", encoding="utf-8") as lines:
+            names = [row["file"] or "" for row in csv.DictReader(lines)]
+    except (KeyError, OSError, ValueError, csv.Error) as error:
+        raise ManifestUnusable(f"{manifest} is no manifest: a column `file` is needed ({error})") from error
+    return [_listed_file(manifest.parent / name, name) for name in names]
+
+
+def _listed_file(path: Path, name: str) -> SourceFile:
+    try:
+        return UploadFile.from_path(path, custom_id=name)
+    except OSError as error:
+        return UnusableFile(name, "unreadable", f"cannot be read: {error.strerror}")
+
+
 def _name(path: Path, source: SourceFile) -> str:
+    if _is_manifest(path):
+        return (path.parent / source.custom_id).as_posix()
     inside = path.is_dir() or source.custom_id != path.name
     return f"{path.as_posix()}/{source.custom_id}" if inside else path.as_posix()
 

@@ -157,6 +157,21 @@ def test_archives_are_read(tmp_path: Path) -> None:
     assert record["file"] == f"{tmp_path}/images.zip/in/dark.png"
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_manifest_lists_images(folder: Path) -> None:
+    (folder / "list.csv").write_text("file,generator\nsub/light.png,x\ngone.png,y\ndark.png,z\n")
+    found = records(run(str(folder / "list.csv"), "--json"))
+    assert [Path(record["file"]).name for record in found] == ["light.png", "gone.png", "dark.png"]
+    assert found[1]["error"]["code"] == "unreadable"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_other_csv_is_refused(folder: Path) -> None:
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    result = run(str(folder / "other.csv"))
+    assert "a column `file` is needed" in str(result.exception)
+
+
 def test_order_survives_batches(tmp_path: Path) -> None:
     for index in range(11):
         (tmp_path / f"{index:02}.png").write_bytes(png(20 * index) if index % 4 else b"broken")
