@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.auth import BatchReader, BatchWriter
 from api.dependencies import BatchId, GivenServices, Services
-from api.documents import problems
+from api.documents import HEADERS, problems, with_headers
 from api.errors import BacklogTooLong
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
 from api.schemas import Batch, BatchCreate, BatchPage, BatchState, RetryAnswer, RetryRequest
@@ -30,11 +30,18 @@ IMAGES_A_SECOND_HOPED_FOR = 20
 LONGEST_RETRY_AFTER_SECONDS = 30
 COLUMNS = frozenset(Batch.model_fields) - {"object", "metadata", "counts", "uploading_at"}
 
+ACCEPTED = {**with_headers(202, "Location"), **problems(404, 409, 422)}
+
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 log = get_logger(__name__)
 
 
-@router.post("", status_code=201, response_model=Batch, responses=problems(400, 409, 413, 422))
+@router.post(
+    "",
+    status_code=201,
+    response_model=Batch,
+    responses={**with_headers(201, "Location", "Retry-After"), **problems(400, 409, 413, 422)},
+)
 def create(
     body: BatchCreate, request: Request, services: GivenServices, caller: BatchWriter, key: GivenKey = None
 ) -> Response:
@@ -86,7 +93,14 @@ def list_(
 @router.get(
     "/{batch_id}",
     response_model=Batch,
-    responses={304: {"description": "Nothing has changed since the ETag given."}, **problems(404, 422)},
+    responses={
+        **with_headers(200, "ETag"),
+        304: {
+            "description": "Nothing has changed since the ETag given.",
+            "headers": {"ETag": HEADERS["ETag"]},
+        },
+        **problems(404, 422),
+    },
 )
 def poll(
     batch_id: BatchId,
@@ -105,7 +119,7 @@ def poll(
     return Response(body, headers=headers, media_type="application/json")
 
 
-@router.post("/{batch_id}/close", status_code=202, response_model=Batch, responses=problems(404, 409, 422))
+@router.post("/{batch_id}/close", status_code=202, response_model=Batch, responses=ACCEPTED)
 def close(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> Response:
     """Close a batch: it takes no more uploads, and its images are queued. Closing twice is harmless."""
     with transaction(services.engine) as session:
@@ -119,7 +133,7 @@ def close(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> Re
     return _accepted(seen)
 
 
-@router.post("/{batch_id}/cancel", status_code=202, response_model=Batch, responses=problems(404, 409, 422))
+@router.post("/{batch_id}/cancel", status_code=202, response_model=Batch, responses=ACCEPTED)
 def cancel(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> Response:
     """Cancel a batch: images that no worker has begun are left out; results there are stay."""
     with transaction(services.engine) as session:

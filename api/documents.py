@@ -25,6 +25,19 @@ EXAMPLES: dict[int, tuple[str, str]] = {
 }
 
 
+PROBLEM_HEADERS = {429: ("Retry-After", "RateLimit", "RateLimit-Policy"), 503: ("Retry-After",)}
+HEADERS: dict[str, dict[str, Any]] = {
+    name: {"description": description, "required": True, "schema": {"type": kind}}
+    for name, description, kind in (
+        ("Location", "The batch's own path.", "string"),
+        ("Retry-After", "Seconds after which asking again is worth it.", "integer"),
+        ("ETag", "Changes when anything about the batch does; for If-None-Match.", "string"),
+        ("RateLimit", "Images left today and seconds until the quota is reset.", "string"),
+        ("RateLimit-Policy", "The daily quota of images.", "string"),
+    )
+}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer these problems, beside those that any route with a key may."""
     return {status: _describe(status) for status in sorted({401, 403, 503, *statuses})}
@@ -45,8 +58,14 @@ def _describe(status: int) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         "description": title,
+        "headers": {name: HEADERS[name] for name in PROBLEM_HEADERS.get(status, ())},
         "content": {"application/problem+json": {"schema": schema, "example": example}},
     }
+
+
+def with_headers(status: int, *names: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` entry of a success that always has these headers."""
+    return {status: {"headers": {name: HEADERS[name] for name in names}}}
 
 
 SERVER_ERROR = _describe(500)

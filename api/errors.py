@@ -4,6 +4,7 @@ A problem's `code` is stable and is the error class's own. An error may bring he
 Retry-After. What is not in the tree is a fault of ours: it is logged by the request's middleware and says nothing.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,9 +16,11 @@ from starlette.routing import Match
 
 from api.schemas import Problem, ProblemPart
 from leaktrace.errors import Conflict, InvalidInput, LeaktraceError, NotFound, Unavailable
+from leaktrace.logs import get_logger
 
 PROBLEM_TYPE = "urn:leaktrace:problem:"
 RETRY_UNAVAILABLE_SECONDS = 5
+log = get_logger(__name__)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -157,8 +160,16 @@ async def _answer_ours(request: Request, error: Exception) -> Response:
     if status == 503:
         headers.setdefault("Retry-After", str(RETRY_UNAVAILABLE_SECONDS))
     return problem_response(
-        status, code=error.code, detail=str(error), request_id=request_id_of(request), headers=headers
+        status, code=error.code, detail=_told(error), request_id=request_id_of(request), headers=headers
     )
+
+
+def _told(error: LeaktraceError) -> str:
+    """What a client is told. The text of a server that is away may name hosts and users: that is for the log."""
+    if isinstance(error, Unavailable) and not isinstance(error, BacklogTooLong):
+        log.warning("server_unavailable", code=error.code, error=str(error))
+        return inspect.cleandoc(type(error).__doc__ or error.code)
+    return str(error)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.auth import BatchWriter, ResultReader
 from api.dependencies import BatchId, GivenServices, Services
-from api.documents import problems
+from api.documents import problems, with_headers
 from api.errors import MalformedMultipart, QuotaUsedUp
 from api.limits import quota_headers
 from api.receiving import Intake
@@ -55,7 +55,10 @@ log = get_logger(__name__)
 @router.post(
     "/batches/{batch_id}/images",
     response_model=UploadAnswers,
-    responses=problems(400, 404, 409, 413, 415, 422, 429),
+    responses={
+        **with_headers(200, "RateLimit", "RateLimit-Policy"),
+        **problems(400, 404, 409, 413, 415, 422, 429),
+    },
     openapi_extra={"requestBody": UPLOAD_BODY},
     tags=["images"],
 )

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from anyio import to_thread
+from sqlalchemy.orm import Session
 
 from api.arrivals import Arrival
 from api.dependencies import Services
@@ -17,10 +18,11 @@ from api.multipart import Event, MultipartStream, PartBegin, PartData
 from api.schemas import FileAnswer
 from api.spool import Spool
 from leaktrace.objects import image_key
+from leaktrace.records.audit import record_audit
 from leaktrace.records.database import transaction
 from leaktrace.records.items import Offer, Outcome, hold_tenant
 from leaktrace.records.keys import Caller
-from leaktrace.records.uploads import UploadLimits, count_deletions, record_uploads
+from leaktrace.records.uploads import UploadLimits, count_deletions, find_unused, record_uploads
 
 FIELD_NAME = "files"
 RECORDED_TOGETHER = 128
@@ -130,12 +132,29 @@ class Intake:
             if deletions != self._deletions:
                 self._require_stored(offers)
             self._deletions = deletions
-            return record_uploads(
+            outcomes = record_uploads(
                 session, self._tenant_id, batch_id=self._batch_id, offers=offers, limits=limits
+            )
+            self._drop_unused(session, offers, outcomes=outcomes)
+            return outcomes
+
+    def _drop_unused(self, session: Session, offers: Sequence[Offer], *, outcomes: Sequence[Outcome]) -> None:
+        # What was refused after it had been stored is deleted again. A request that has just stored the same bytes
+        # finds out by the audit trail and looks whether they are still there.
+        unused = find_unused(session, self._tenant_id, offers=offers, outcomes=outcomes)
+        if unused:
+            self._services.store.delete([image_key(self._tenant_id, sha256) for sha256 in unused])
+            record_audit(
+                session,
+                "uploads.dropped",
+                tenant_id=self._tenant_id,
+                actor="system",
+                subject=str(self._batch_id),
+                objects=len(unused),
             )
 
     def _require_stored(self, offers: Sequence[Offer]) -> None:
-        # A batch was deleted meanwhile, and with it perhaps an image that has just been stored again.
+        # Objects were deleted meanwhile, and among them perhaps one that has just been stored again.
         for offer in offers:
             self._services.store.size(image_key(self._tenant_id, offer.sha256))
 

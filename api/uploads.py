@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.auth import BatchWriter
 from api.dependencies import BatchId, GivenServices, Services
-from api.documents import problems
+from api.documents import problems, with_headers
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
 from api.images import require_quota
 from api.limits import quota_headers
@@ -29,7 +29,12 @@ router = APIRouter(prefix="/v1/batches", tags=["images"])
 
 
 @router.post(
-    "/{batch_id}/uploads", response_model=PromiseAnswers, responses=problems(400, 404, 409, 413, 422, 429)
+    "/{batch_id}/uploads",
+    response_model=PromiseAnswers,
+    responses={
+        **with_headers(200, "RateLimit", "RateLimit-Policy"),
+        **problems(400, 404, 409, 413, 422, 429),
+    },
 )
 def promise(
     body: Promises,
@@ -44,13 +49,14 @@ def promise(
 
     def work(session: Session) -> Answer:
         default_limit = services.settings.daily_image_quota
-        require_quota(find_quota(session, caller.tenant_id, default_limit=default_limit))
         outcomes = _record(session, services, caller, batch_id=batch_id, files=body.files, present=present)
+        quota = find_quota(session, caller.tenant_id, default_limit=default_limit)
+        if all(outcome.code == "quota_exceeded" for outcome in outcomes):
+            require_quota(quota)
         answers = [
             _answer(services, caller, file, outcome)
             for file, outcome in zip(body.files, outcomes, strict=True)
         ]
-        quota = find_quota(session, caller.tenant_id, default_limit=default_limit)
         expires_at = datetime.now(UTC) + timedelta(minutes=services.settings.presigned_upload_minutes)
         return Answer(200, PromiseAnswers(data=answers, expires_at=expires_at), quota_headers(quota))
 

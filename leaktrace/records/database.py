@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import Unavailable
@@ -54,6 +55,8 @@ def transaction(engine: Engine) -> Iterator[Session]:
         if error.connection_invalidated or isinstance(error, OperationalError):
             raise DatabaseUnavailable(f"the database did not answer: {error.orig}") from error
         raise
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("all connections to the database were busy for too long") from error
 
 
 def check_database(engine: Engine) -> None:

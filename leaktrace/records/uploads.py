@@ -19,11 +19,14 @@ from leaktrace.records.items import (
     count_items,
     ensure_images,
     fill_staged_items,
+    find_images,
     hold_tenant,
     judge_offers,
 )
 from leaktrace.records.models import AuditEvent
 from leaktrace.records.usage import find_quota, note_images
+
+DELETING_ACTIONS = ("batch.deleted", "uploads.dropped")
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,19 @@ def record_promises(
     return _add(session, tenant_id, batch_id=batch_id, pairs=pairs, images=present)
 
 
+def find_unused(
+    session: Session, tenant_id: UUID, *, offers: Sequence[Offer], outcomes: Sequence[Outcome]
+) -> list[str]:
+    """Hashes of refused offers that no image of the tenant has: their bytes were stored for nothing."""
+    pairs = zip(offers, outcomes, strict=True)
+    refused = {offer.sha256 for offer, outcome in pairs if outcome.status == "refused"}
+    return sorted(refused - find_images(session, tenant_id, sha256s=refused).keys()) if refused else []
+
+
 def count_deletions(session: Session, tenant_id: UUID) -> int:
-    """How many batches the tenant has deleted; when it grew, bytes stored before may have gone with one of them."""
+    """How often objects of the tenant were deleted; when it grew, bytes stored before may have gone with them."""
     statement = select(func.count()).where(
-        AuditEvent.tenant_id == tenant_id, AuditEvent.action == "batch.deleted"
+        AuditEvent.tenant_id == tenant_id, AuditEvent.action.in_(DELETING_ACTIONS)
     )
     return session.execute(statement).scalar_one()
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, func, select
 
-from leaktrace.objects import S3ObjectStore, image_key
+from leaktrace.objects import ObjectMissing, S3ObjectStore, image_key
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Image, Item, Tenant
 from leaktrace.settings import Settings
@@ -197,3 +197,25 @@ def test_absent_store_is_a_problem(settings: Settings, make_client: MakeClient, 
         answer = post(client, batch_id, ("a", picture()))
     assert (answer.status_code, answer.json()["code"]) == (503, "object_store_unavailable")
     assert (answer.headers["Content-Type"], count_items(engine, batch_id)) == ("application/problem+json", 0)
+
+
+def test_refused_bytes_do_not_stay(
+    client: httpx.Client, engine: Engine, store: S3ObjectStore, batch_id: str
+) -> None:
+    upload(client, batch_id, {"a": picture(61)})
+    answer = upload(client, batch_id, {"a": picture(62)})[0]
+    with transaction(engine) as session:
+        tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "acme")).one()
+    assert answer["error"]["code"] == "duplicate_custom_id"
+    with pytest.raises(ObjectMissing):
+        store.size(image_key(tenant_id, answer["sha256"]))
+
+
+def test_refused_bytes_stay_where_used(
+    client: httpx.Client, engine: Engine, store: S3ObjectStore, batch_id: str
+) -> None:
+    upload(client, batch_id, {"a": picture(63), "b": picture(64)})
+    answer = upload(client, batch_id, {"a": picture(64)})[0]
+    with transaction(engine) as session:
+        tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "acme")).one()
+    assert (answer["status"], store.size(image_key(tenant_id, answer["sha256"])) > 0) == ("refused", True)
