@@ -1,5 +1,7 @@
 """SIGKILL of the broker, which comes back on the same port: the worker that lived through it goes on by itself."""
 
+import shutil
+
 from deploy.embedded.servers import EmbeddedServers
 from tests.faults.conftest import Processes
 from tests.faults.test_worker_killed import SLOWLY, is_half_done
@@ -48,3 +50,17 @@ def test_batch_closed_without_broker_runs(
     servers.valkey.restart()
     submissions.wait_for(batch_id)
     assert (waiting, submissions.counts(batch_id)) == ({"pending": 6}, {"succeeded": 6})
+
+
+def test_broker_that_lost_all_is_refilled(
+    servers: EmbeddedServers, processes: Processes, submissions: Submissions
+) -> None:
+    batch_id, _ = submissions.submit(pictures(12, first_seed=500))
+    servers.valkey.kill()
+    shutil.rmtree(servers.valkey.directory / "appendonlydir")
+    servers.valkey.restart()
+    remembered = submissions.queue.length()
+    processes.beat()
+    processes.worker()
+    submissions.wait_for(batch_id)
+    assert (remembered, submissions.counts(batch_id)) == (0, {"succeeded": 12})

@@ -1,5 +1,8 @@
 """SIGKILL of the worker: by us in the middle of a batch, and by an image that takes the process down each time."""
 
+import os
+import signal
+
 from tests.faults.conftest import Processes
 from tests.faults.killable_attributor import KILL
 from tests.submissions import Submissions, picture, pictures, wait_until
@@ -41,3 +44,18 @@ def test_killing_image_fails_alone(processes: Processes, submissions: Submission
     codes = {custom_id: code for custom_id, code in submissions.codes(batch_id).items() if code}
     # Twice as four, once as two, and once more alone, which is the second attempt that is counted for it.
     assert (codes, deaths) == ({"poison": "worker_lost"}, 4)
+
+
+def test_frozen_worker_drops_results(processes: Processes, submissions: Submissions) -> None:
+    processes.beat()
+    frozen = processes.worker(**SLOWLY)
+    batch_id, _ = submissions.submit(pictures(16, first_seed=700), shard_images=16)
+    wait_until(lambda: submissions.counts(batch_id).get("running", 0) == 16)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    processes.worker()
+    submissions.wait_for(batch_id)
+    finished = {custom_id: item.finished_at for custom_id, item in submissions.items(batch_id).items()}
+    os.kill(frozen.pid, signal.SIGCONT)
+    wait_until(lambda: b"lease_lost" in frozen.log.read_bytes())
+    again = {custom_id: item.finished_at for custom_id, item in submissions.items(batch_id).items()}
+    assert (again, submissions.counts(batch_id)) == (finished, {"succeeded": 16})

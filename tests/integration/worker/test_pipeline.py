@@ -1,12 +1,14 @@
 """One shard after the other through a real database and object store, and what is recorded of each image."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import numpy as np
 import pytest
 from sqlalchemy import Engine, update
 
 from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, S3ObjectStore, image_key, staged_key
+from leaktrace.records.batches import cancel_batch
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution, Image, Item, Shard
 from tests.attributors import FakeAttributor, embedding_of
@@ -284,3 +286,42 @@ def test_broken_model_ends_worker(
     make_worker(BrokenModel()).attribute_shard(shard_id)
     (shard,) = submissions.shards(batch_id)
     assert (ended, shard.attempts, submissions.counts(batch_id)) == ([True], 1, {"running": 2})
+
+
+def test_cancelled_batch_is_not_attributed(worker: WorkerProcess, submissions: Submissions) -> None:
+    batch_id, (shard_id,) = submissions.submit(pictures(2, first_seed=1800), send=False)
+    with transaction(submissions.engine) as session:
+        cancel_batch(session, submissions.tenant_id, batch_id=batch_id)
+    worker.attribute_shard(shard_id)
+    assert (submissions.state(batch_id), submissions.counts(batch_id)) == ("cancelled", {"cancelled": 2})
+
+
+class CancellingAttributor(FakeAttributor):
+    """Lets the client cancel the batch while the images are attributed."""
+
+    def __init__(self, submissions: Submissions, batch_id: UUID) -> None:
+        super().__init__()
+        self._submissions, self._batch_id = submissions, batch_id
+
+    def attribute(self, images: object) -> object:
+        with transaction(self._submissions.engine) as session:
+            cancel_batch(session, self._submissions.tenant_id, batch_id=self._batch_id)
+        return super().attribute(images)  # type: ignore[arg-type]
+
+
+def test_shard_in_work_ends_before_cancelling(make_worker: MakeWorker, submissions: Submissions) -> None:
+    batch_id, (first, _) = submissions.submit(pictures(4, first_seed=1810), shard_images=2, send=False)
+    make_worker(CancellingAttributor(submissions, batch_id)).attribute_shard(first)
+    assert (submissions.state(batch_id), submissions.counts(batch_id)) == (
+        "cancelled",
+        {"succeeded": 2, "cancelled": 2},
+    )
+
+
+def test_stopping_worker_sends_shard_back(make_worker: MakeWorker, submissions: Submissions) -> None:
+    worker = make_worker()
+    batch_id, (shard_id,) = submissions.submit(pictures(1, first_seed=1820), send=False)
+    before = submissions.queue.length()
+    worker.halt()
+    worker.attribute_shard(shard_id)
+    assert (submissions.queue.length(), submissions.counts(batch_id)) == (before + 1, {"pending": 1})
