@@ -51,6 +51,7 @@ def attribute(
     from leaktrace.science.attributor import Attributor
     from leaktrace.science.training.memory import keep_freed_memory
 
+    _check_device(device)
     keep_freed_memory()
     sources = sources_in(paths)
     attributor = Attributor.load(model, device=device)
@@ -61,6 +62,16 @@ def attribute(
     if not attributed:
         messages().print("error: no image could be attributed", style="bold red", soft_wrap=True)
         raise typer.Exit(FAILED)
+
+
+def _check_device(device: str) -> None:
+    """Wrong usage rather than a traceback when torch has no such device here."""
+    import torch
+
+    try:
+        torch.empty(0, device="cpu" if device == "auto" else device)
+    except (RuntimeError, AssertionError) as error:
+        raise typer.BadParameter(f"{device} cannot be used here ({error})", param_hint="--device") from error
 
 
 def _progress(console: "Console") -> "Progress":

@@ -172,6 +172,11 @@ def test_other_csv_is_refused(folder: Path) -> None:
     assert "a column `file` is needed" in str(result.exception)
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_unknown_device_is_misuse(folder: Path) -> None:
+    assert run(str(folder), "--device", "abacus").exit_code == 2
+
+
 def test_order_survives_batches(tmp_path: Path) -> None:
     for index in range(11):
         (tmp_path / f"{index:02}.png").write_bytes(png(20 * index) if index % 4 else b"broken")
