@@ -6,6 +6,7 @@ Its embedding is drawn from the image's content, so that the same image gets the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class FakeAttributor:
     classes = CLASSES
     embedding_dim = EMBEDDING_DIM
     alpha = 0.05
+    inference = SimpleNamespace(device="cpu")
     card = {"format": 1, "name": "fake"}  # noqa: RUF012 - an Attributor's card is an attribute too
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ class WorkerProcess:
         self._progress = Progress(settings.progress_path)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self._pipeline = self._make_pipeline(settings)
-        self._heartbeat = self._make_heartbeat(settings)
+        self._heartbeat = self._make_heartbeat()
         self._sweeper = Sweeper(
             engine=engine,
             queue=queue,
@@ -136,10 +136,10 @@ class WorkerProcess:
             progress=self._progress,
         )
 
-    def _make_heartbeat(self, settings: Settings) -> Heartbeat:
+    def _make_heartbeat(self) -> Heartbeat:
         return Heartbeat(
             worker_id=self.worker_id,
-            device=settings.device,
+            device=str(self._model.attributor.inference.device),
             engine=self._engine,
             queue=self._queue,
             model=self._model,
