@@ -91,10 +91,27 @@ def calibrate(
         "smallest_p": dict(zip(model.classes, density.smallest_p_.tolist(), strict=True)),
     }
     card["verdict"] = {"alpha": ALPHA, "min_probability": MIN_PROBABILITY}
+    card["limits"] = _limits(density)
     card["golden"] = _golden(model, card)
     write_card(out, card)
     Attributor.load(out).self_test()
     return card
+
+
+def _limits(density: OpenSetDensity) -> list[str]:
+    """What the model cannot do, in words, with the numbers that say why."""
+    smallest, fewest = float(density.smallest_p_.max()), int(density.calibration_counts_.min())
+    return [
+        f"The smallest p-value is {smallest:.4f} ({fewest} calibration images in the smallest class), so a false-alarm "
+        "rate of 0.01 cannot be promised: that needs 99 calibration images in every class.",
+        "The temperature and the conformal calibration share the validation split. p-values do not depend on the "
+        "temperature; the networks and the choice of a recipe never saw that split.",
+        "`real` was learned from photographs of other subjects than the generated pictures show, with another history "
+        "of compression, so a part of what tells it apart is content and history rather than a generator's trace.",
+        "Only the generators in `classes` can be named. An unseen relative of a known one, above all one that shares "
+        "its autoencoder, may pass for it.",
+        "Resized, blurred, screenshotted or strongly recompressed images were not trained on.",
+    ]
 
 
 def _embed(model: Model, out: Path, *, fitting: FittingSet, report: Report) -> Embedded:
