@@ -80,14 +80,18 @@ class DataDirectory:
         return str(known[name])
 
     def port(self, name: str, *, preferred: int | None = None) -> int:
-        """The port of that name: free, with port + GRPC_OFFSET free too; the same as last time where it still is."""
+        """The port of that name, free, as is port + GRPC_OFFSET: the preferred one, or else the same as last time.
+
+        Where that is taken another is chosen, and kept for the next time.
+        """
         path = self.path / "ports.json"
         known = read_json(path)
-        taken = {port for other, port in known.items() if other != name}
-        if name not in known or not _is_free(known[name]):
-            known[name] = _free_port(preferred, taken=taken)
-            write_private_json(path, known)
-        return int(known[name])
+        others = {port for other, port in known.items() if other != name}
+        wishes = [port for port in (preferred, known.get(name)) if port is not None and port not in others]
+        port = next((port for port in wishes if _is_free(port)), None) or _free_port(excluded=others)
+        if port != known.get(name):
+            write_private_json(path, {**known, name: port})
+        return port
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -110,15 +114,16 @@ def write_private_json(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _free_port(preferred: int | None, *, taken: set[int]) -> int:
-    port = preferred
-    while port is None or port in taken or not _is_free(port):
+def _free_port(*, excluded: set[int]) -> int:
+    while True:
         port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT + 1)
-    return port
+        if port not in excluded and _is_free(port):
+            return port
 
 
 def _is_free(port: int) -> bool:
-    return _can_bind(port) and _can_bind(port + GRPC_OFFSET)
+    """A preferred port can lie above those that are chosen here, and then serves no gRPC."""
+    return _can_bind(port) and (port > LAST_PORT or _can_bind(port + GRPC_OFFSET))
 
 
 def _can_bind(port: int) -> bool:
