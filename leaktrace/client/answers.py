@@ -54,6 +54,7 @@ class Batch(Answer):
     error: Any = None
     created_at: datetime
     expires_at: datetime | None = None
+    queued_at: datetime | None = None
     in_progress_at: datetime | None = None
     completed_at: datetime | None = None
 
