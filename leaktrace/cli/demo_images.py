@@ -62,7 +62,7 @@ def describe_images(images: Path | None, *, shared: Path = SHARED_IMAGES) -> str
     if images is not None:
         return str(images)
     if (shared / "manifest.csv").is_file():
-        place = os.path.relpath(shared)
+        place = min(os.path.relpath(shared), str(shared), key=len)
         return (
             f"{place}: at most {IMAGES_PER_GENERATOR} of each generator, none of which a model was trained on"
         )

@@ -120,6 +120,7 @@ class Attribution(Answer):
 class Result(Answer):
     """One item's outcome: an attribution when it succeeded, an error when it failed."""
 
+    type: Literal["result"] = "result"
     item_id: str
     batch_id: str
     custom_id: str
