@@ -40,7 +40,7 @@ log = get_logger(__name__)
     "",
     status_code=201,
     response_model=Batch,
-    responses={**with_headers(201, "Location", "Retry-After"), **problems(400, 409, 413, 422)},
+    responses={**with_headers(201, "Location", "Retry-After"), **problems(409, 413, 422, reads="JSON")},
 )
 def create(
     body: BatchCreate, request: Request, services: GivenServices, caller: BatchWriter, key: GivenKey = None
@@ -150,7 +150,9 @@ def cancel(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> R
     return _accepted(seen)
 
 
-@router.post("/{batch_id}/retry", response_model=RetryAnswer, responses=problems(400, 404, 409, 413, 422))
+@router.post(
+    "/{batch_id}/retry", response_model=RetryAnswer, responses=problems(404, 409, 413, 422, reads="JSON")
+)
 def retry(
     body: RetryRequest,
     batch_id: BatchId,

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
+from api import result_schemas, schemas
 from api.documents import SERVER_ERROR
 from api.schemas import Problem
 
@@ -36,6 +37,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         _add_problem_schemas(document)
+        _restore_examples(document)
         for operations in document["paths"].values():
             for method in METHODS:
                 if method in operations:
@@ -61,6 +63,15 @@ def _add_problem_schemas(document: dict[str, Any]) -> None:
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = schema.pop("$defs")
     document.setdefault("components", {}).setdefault("schemas", {}).update({**parts, "Problem": schema})
+
+
+def _restore_examples(document: dict[str, Any]) -> None:
+    """Put back the nulls of examples, which the framework leaves out."""
+    for module in (schemas, result_schemas):
+        for name, described in document["components"]["schemas"].items():
+            model = getattr(module, name, None)
+            if model is not None and "examples" in described:
+                described["examples"] = model.model_config["json_schema_extra"]["examples"]
 
 
 def _server(name: str) -> Any:

@@ -25,6 +25,13 @@ EXAMPLES: dict[int, tuple[str, str]] = {
 }
 
 
+BODY_EXAMPLES = {
+    "JSON": ("malformed_body", "the body cannot be read as JSON in UTF-8"),
+    "multipart": (
+        "malformed_multipart",
+        "the body ends before its closing boundary; send what is missing again",
+    ),
+}
 PROBLEM_HEADERS = {429: ("Retry-After", "RateLimit", "RateLimit-Policy"), 503: ("Retry-After",)}
 HEADERS: dict[str, dict[str, Any]] = {
     name: {"description": description, "required": True, "schema": {"type": kind}}
@@ -38,14 +45,22 @@ HEADERS: dict[str, dict[str, Any]] = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer these problems, beside those that any route with a key may."""
-    return {status: _describe(status) for status in sorted({401, 403, 503, *statuses})}
+def problems(*statuses: int, reads: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer these problems, beside those that any route with a key may.
+
+    `reads` says what the route's body is, since 400 then means that this could not be read.
+    """
+    described: dict[int | str, dict[str, Any]] = {
+        status: _describe(status, EXAMPLES[status]) for status in sorted({401, 403, 503, *statuses})
+    }
+    if reads is not None:
+        described[400] = _describe(400, BODY_EXAMPLES[reads])
+    return described
 
 
-def _describe(status: int) -> dict[str, Any]:
+def _describe(status: int, shown: tuple[str, str]) -> dict[str, Any]:
     title = HTTPStatus(status).phrase
-    code, detail = EXAMPLES[status]
+    code, detail = shown
     example = {
         "type": f"urn:leaktrace:problem:{code}",
         "title": title,
@@ -68,4 +83,4 @@ def with_headers(status: int, *names: str) -> dict[int | str, dict[str, Any]]:
     return {status: {"headers": {name: HEADERS[name] for name in names}}}
 
 
-SERVER_ERROR = _describe(500)
+SERVER_ERROR = _describe(500, EXAMPLES[500])

@@ -57,7 +57,7 @@ log = get_logger(__name__)
     response_model=UploadAnswers,
     responses={
         **with_headers(200, "RateLimit", "RateLimit-Policy"),
-        **problems(400, 404, 409, 413, 415, 422, 429),
+        **problems(404, 409, 413, 415, 422, 429, reads="multipart"),
     },
     openapi_extra={"requestBody": UPLOAD_BODY},
     tags=["images"],

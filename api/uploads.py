@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/batches", tags=["images"])
     response_model=PromiseAnswers,
     responses={
         **with_headers(200, "RateLimit", "RateLimit-Policy"),
-        **problems(400, 404, 409, 413, 422, 429),
+        **problems(404, 409, 413, 422, 429, reads="JSON"),
     },
 )
 def promise(
