@@ -8,13 +8,10 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
-
 from leaktrace.errors import Unavailable
 from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectStore
-from leaktrace.records.database import transaction
-from leaktrace.records.densities import DensityCheckpoint, active_density
+from leaktrace.records.densities import DensityCheckpoint
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
 from worker.executor import AttributionExecutor
 
@@ -75,17 +72,16 @@ class LoadedModel:
         """The density in use now."""
         return self.attributor.density_version
 
-    def refresh_density(self, engine: Engine, store: ObjectStore) -> None:
+    def refresh_density(self, active: DensityCheckpoint | None, store: ObjectStore) -> None:
         """Compare with the active density and swap when it is another one.
 
         A density that cannot be had leaves the one in use where it is: answers name the version that made them.
         """
         with self._refreshing:
+            if active is None or active.version == self.density_version:
+                return
             try:
-                with transaction(engine) as session:
-                    checkpoint = active_density(session, self.version)
-                if checkpoint is not None and checkpoint.version != self.density_version:
-                    self._swap(checkpoint, store.get(checkpoint.object_key))
+                self._swap(active, store.get(active.object_key))
             except (Unavailable, ValueError) as error:
                 log.warning("density_not_refreshed", error=str(error))
 

@@ -20,6 +20,7 @@ from leaktrace.logs import bind_context, get_logger
 from leaktrace.objects import ObjectStore, staged_key
 from leaktrace.queue import ShardQueue, enqueue_after_commit
 from leaktrace.records.database import DatabaseUnavailable, transaction
+from leaktrace.records.densities import DensityCheckpoint, active_density
 from leaktrace.records.leases import Lease, abandon_shard, claim_shard, deaths_of, release_shard
 from leaktrace.records.outcomes import Failure, NewAttribution, Outcome, SavedShard, save_outcomes
 from worker.backoff import Backoff
@@ -74,16 +75,19 @@ class ShardPipeline:
                 log.info("shard_left_to_sweeper")
 
     def _claim_and_attribute(self, shard_id: UUID) -> None:
-        deaths = self._insist(lambda session: deaths_of(session, shard_id))
+        deaths, density = self._insist(lambda session: self._look(session, shard_id))
         with self.solitude.enter(alone=deaths > 0):
             if self.halt.begun:
                 self._send_again(shard_id)
                 return
-            self.model.refresh_density(self.engine, self.store)
+            self.model.refresh_density(density, self.store)
             lease = self._claim(shard_id)
             if lease is not None:
                 with self.leases.hold(lease), bind_context(batch_id=str(lease.batch_id)):
                     self._attribute(lease)
+
+    def _look(self, session: Session, shard_id: UUID) -> tuple[int, DensityCheckpoint | None]:
+        return deaths_of(session, shard_id), active_density(session, self.model.version)
 
     def _claim(self, shard_id: UUID) -> Lease | None:
         owner = f"{self.worker_id}/{uuid4().hex}"
