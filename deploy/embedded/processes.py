@@ -88,10 +88,7 @@ class ChildProcess:
         """Call `probe` until it is true; raises ProcessFailed when the process ends first or time runs out."""
         deadline = time.monotonic() + timeout_seconds
         while not probe():
-            if not self.is_alive():
-                raise ProcessFailed(
-                    self.name, reason=f"ended with status {self._popen.returncode}", log=self.log
-                )
+            self.check_alive()
             if time.monotonic() > deadline:
                 raise ProcessFailed(
                     self.name, reason=f"was not ready in {timeout_seconds:.0f} s", log=self.log
@@ -142,7 +139,7 @@ def end_leftovers(directory: Path, *, names: Iterable[str], grace_seconds: float
 
 def _working_in(directory: Path, names: frozenset[str]) -> list[psutil.Process]:
     found = []
-    for process in psutil.process_iter(["name", "cwd", "status"]):
+    for process in psutil.process_iter(["name", "cwd"]):
         cwd = process.info["cwd"]
         if process.info["name"] in names and cwd and Path(cwd).is_relative_to(directory):
             found.append(process)
