@@ -87,7 +87,9 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._answering = True
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self.request_id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
         await self._send(message)
 
     async def answer_unexpected(self, error: Exception) -> None:

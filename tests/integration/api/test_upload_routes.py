@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,13 @@ from leaktrace.records.database import transaction
 from leaktrace.records.models import Image, Item, Tenant
 from leaktrace.settings import Settings
 from tests.integration.api.service import MakeClient, create_batch, picture, serve_app, upload
+
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def encode(name: str, data: bytes) -> bytes:
+    disposition = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    return disposition.encode() + data + b"\r\n"
 
 
 def count_items(engine: Engine, batch_id: str) -> int:
@@ -140,18 +147,15 @@ def test_other_bodies_are_refused(
 
 
 def test_truncated_body_keeps_whole_files(client: httpx.Client, engine: Engine, batch_id: str) -> None:
-    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%b"\r\n\r\n%b\r\n'
-    body = part % (b"a", picture()) + part % (b"b", picture(1))
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = client.post(f"/v1/batches/{batch_id}/images", content=body[:-200], headers=headers)
+    body = encode("a", picture()) + encode("b", picture(1))
+    answer = client.post(f"/v1/batches/{batch_id}/images", content=body[:-200], headers=MULTIPART)
     assert (answer.status_code, count_items(engine, batch_id)) == (400, 1)
 
 
 def test_disconnect_keeps_whole_files(
     base_url: str, make_key: Callable[..., str], client: httpx.Client, engine: Engine, batch_id: str
 ) -> None:
-    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%b"\r\n\r\n%b\r\n'
-    body = b"".join(part % (str(n).encode(), picture(n)) for n in range(10))
+    body = b"".join(encode(str(n), picture(n)) for n in range(10))
     head = (
         f"POST /v1/batches/{batch_id}/images HTTP/1.1\r\nHost: leaktrace\r\nAuthorization: Bearer {make_key()}\r\n"
         f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body) * 2}\r\n\r\n"
@@ -219,3 +223,37 @@ def test_refused_bytes_stay_where_used(
     with transaction(engine) as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "acme")).one()
     assert (answer["status"], store.size(image_key(tenant_id, answer["sha256"])) > 0) == ("refused", True)
+
+
+def test_large_refused_body_is_answered(client: httpx.Client) -> None:
+    answer = post(client, str(uuid4()), ("a", picture() + bytes(20_000_000)))
+    assert (answer.status_code, answer.json()["code"]) == (404, "batch_not_found")
+
+
+def test_deletion_meanwhile_is_noticed(client: httpx.Client, batch_id: str) -> None:
+    shared = picture(65)
+    other = create_batch(client)
+    upload(client, other, {"a": shared})
+    client.post(f"/v1/batches/{other}/cancel")
+
+    def body() -> Iterator[bytes]:
+        begun = encode("a", shared) + encode("b", picture(67))
+        yield begun[:-100]  # the first file is complete, so it is stored now
+        time.sleep(0.5)
+        assert client.delete(f"/v1/batches/{other}").status_code == 204
+        yield begun[-100:] + b"--x--\r\n"
+
+    answer = client.post(f"/v1/batches/{batch_id}/images", content=body(), headers=MULTIPART)
+    assert (answer.status_code, answer.json()["code"]) == (503, "object_missing")
+    assert upload(client, batch_id, {"a": shared})[0]["status"] == "accepted"
+
+
+def test_batch_closed_meanwhile_takes_nothing(client: httpx.Client, engine: Engine, batch_id: str) -> None:
+    def body() -> Iterator[bytes]:
+        yield encode("a", picture(66)) + b"--x"
+        assert client.post(f"/v1/batches/{batch_id}/close").status_code == 202
+        yield b"--\r\n"
+
+    answer = client.post(f"/v1/batches/{batch_id}/images", content=body(), headers=MULTIPART)
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong_batch_state")
+    assert count_items(engine, batch_id) == 0
