@@ -6,6 +6,7 @@ works.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,9 @@ def train(
         bool, typer.Option(help="Leave every fifth training prompt out, to choose between recipes on.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the training stage.")] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of that many epochs; a finished training goes on for more.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, crops and noise.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
 ) -> None:
@@ -45,36 +49,24 @@ def train(
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    recipe = _recipe(
-        name, teacher=teacher, latents=latents, trace=trace, hold_out=hold_out, epochs=epochs, seed=seed
-    )
+    recipe = replace(_recipe(latents, trace=trace), name=name, teacher=teacher, hold_out=hold_out, seed=seed)
+    lengths = replace(recipe.train, epochs=epochs or recipe.train.epochs, rounds=rounds)
+    recipe = replace(recipe, train=lengths)
     with reporting() as report:
         card = train_model(read_dataset(data), out, recipe=recipe, report=report)
     typer.echo(f"{out}: {card['name']}, {len(card['model']['classes'])} classes, self-test passed")
 
 
-def _recipe(
-    name: str,
-    *,
-    teacher: str,
-    latents: str | None,
-    trace: bool,
-    hold_out: bool,
-    epochs: int | None,
-    seed: int,
-) -> "Recipe":
-    from dataclasses import replace
-
+def _recipe(latents: str | None, *, trace: bool) -> "Recipe":
     from leaktrace.science.training.train import Recipe
 
-    recipe = Recipe(name=name, teacher=teacher, hold_out=hold_out, seed=seed)
+    recipe = Recipe()
     streams = recipe.latents
     if latents is not None:
         streams = replace(streams, picture=None, source=latents)
     if not trace:
         streams = replace(streams, trace=None)
-    training = recipe.train if epochs is None else replace(recipe.train, epochs=epochs)
-    return replace(recipe, latents=streams, train=training)
+    return replace(recipe, latents=streams)
 
 
 @contextmanager

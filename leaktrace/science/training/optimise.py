@@ -44,6 +44,10 @@ class TrainRecipe:
     entropy_weight: float = 0.02
     clip_norm: float = 5.0
     averaging: float = 0.998
+    # Warm restarts (Loshchilov and Hutter 2017). Outside the repr, which names a checkpoint's recipe, so that a
+    # finished training goes on when it is asked for more rounds.
+    rounds: int = field(default=1, repr=False)
+    restart: float = field(default=0.7, repr=False)  # each round's highest rate over that of the round before
 
 
 class TrainedNetworks(nn.Module):
@@ -91,7 +95,8 @@ def optimise(
         "average": average,
         "optimiser": optimiser,
     }
-    for epoch in range(load_checkpoint(checkpoint, **state), recipe.epochs):
+    epochs = recipe.epochs * recipe.rounds
+    for epoch in range(load_checkpoint(checkpoint, **state), epochs):
         epoch_seed = seed * EPOCH_SEEDS + epoch
         torch.manual_seed(epoch_seed)
         batches = crop_batches(
@@ -105,7 +110,7 @@ def optimise(
         pace = _Pace(recipe, steps=len(images) * recipe.crops_per_image // recipe.batch, epoch=epoch)
         loss = _epoch(networks, average, optimiser=optimiser, batches=labelled, pace=pace)
         save_checkpoint(checkpoint, epoch=epoch + 1, **state)
-        report("training", (epoch + 1) / recipe.epochs, loss)
+        report("training", (epoch + 1) / epochs, loss)
     return average
 
 
@@ -121,12 +126,13 @@ class _Pace:
         return self.epoch * self.steps + step
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to nothing."""
-        share = self.done(step) / (self.steps * self.recipe.epochs)
+        """In every round a linear warm-up, then half a cosine down to nothing."""
+        finished, share = divmod(self.done(step) / (self.steps * self.recipe.epochs), 1.0)
+        highest: float = self.recipe.learning_rate * self.recipe.restart**finished
         if share < self.recipe.warm_up:
-            return self.recipe.learning_rate * share / self.recipe.warm_up
+            return highest * share / self.recipe.warm_up
         down = (share - self.recipe.warm_up) / (1 - self.recipe.warm_up)
-        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * down))
+        return highest * 0.5 * (1 + math.cos(math.pi * down))
 
     def decay(self, step: int) -> float:
         """How much of the running average stays; less at the start, so that the first weights are forgotten."""

@@ -20,6 +20,9 @@ from leaktrace.science.training.dataset import read_dataset
 from leaktrace.science.training.optimise import TrainRecipe
 from leaktrace.science.training.train import Recipe, train_model
 
+# Networks this small are slower on several threads than on one.
+torch.set_num_threads(1)
+
 CLASSES = ("alpha-1", "beta-2", "real")
 LATENTS = LatentsConfig(
     picture=PictureConfig(channels=4, width=8, blocks=1),
@@ -87,7 +90,6 @@ SMALL_RECIPE = Recipe(
 @pytest.fixture(scope="session")
 def small_folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder that the real training wrote from noise, in a second or two."""
-    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("models") / "small"
     train_model(read_dataset(pictures), out, recipe=SMALL_RECIPE, report=lambda *_: None)
     return out

@@ -11,7 +11,7 @@ import torch
 from leaktrace.science.distilled import build_latent_encoder
 from leaktrace.science.model_folder import Model
 from leaktrace.science.training.crops import CropPlan
-from leaktrace.science.training.optimise import TrainedNetworks, TrainRecipe, _decay_groups, optimise
+from leaktrace.science.training.optimise import TrainedNetworks, TrainRecipe, _decay_groups, _Pace, optimise
 
 RECIPE = TrainRecipe(epochs=4, crops_per_image=2, batch=6, plan=CropPlan(side_px=32), learning_rate=5e-3)
 LABELS = [0, 1, 2] * 4
@@ -104,4 +104,29 @@ def test_other_recipe_starts_afresh(
 ) -> None:
     run(networks, images, tmp_path / "c.safetensors", epochs=1)
     _, losses = run(networks, images, tmp_path / "c.safetensors", epochs=2)
+    assert len(losses) == 2
+
+
+def test_rate_restarts_lower() -> None:
+    recipe = replace(RECIPE, epochs=2, rounds=2, warm_up=0.5, learning_rate=1.0, restart=0.5)
+    rates = [
+        _Pace(recipe, steps=2, epoch=epoch).learning_rate(step) for epoch in range(4) for step in range(2)
+    ]
+    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0, 0.25, 0.5, 0.25])
+
+
+def test_finished_training_goes_on(
+    networks: TrainedNetworks, images: list[np.ndarray], tmp_path: Path
+) -> None:
+    run(networks, images, tmp_path / "c.safetensors", epochs=2)
+    losses: list[float] = []
+    optimise(
+        networks,
+        images,
+        labels=LABELS,
+        recipe=replace(RECIPE, epochs=2, rounds=2),
+        seed=0,
+        checkpoint=tmp_path / "c.safetensors",
+        report=lambda _stage, _share, loss: losses.append(loss),
+    )
     assert len(losses) == 2
