@@ -4,11 +4,21 @@ Each command lives in a module of its name and imports what is heavy inside its 
 Exit codes: 0 done, 1 failed (with one line of advice), 2 wrong usage, 130 interrupted.
 """
 
-from importlib import import_module
-
 import typer
 
-from leaktrace.cli import cancel, demo, generators, keys, results, status, submit
+from leaktrace.cli import (
+    attribute,
+    cancel,
+    demo,
+    evaluate,
+    generators,
+    keys,
+    results,
+    status,
+    submit,
+    train,
+    up,
+)
 from leaktrace.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -21,17 +31,16 @@ app = typer.Typer(
 )
 for command in (
     demo.demo,
+    up.up,
     submit.submit,
     status.status,
     results.results,
     cancel.cancel,
     cancel.retry,
+    attribute.attribute,
+    train.train,
+    evaluate.evaluate,
 ):
     app.command()(command)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(generators.generators, name="generators")
-for name in ("up", "attribute", "train", "evaluate"):
-    try:
-        app.command(name)(getattr(import_module(f"leaktrace.cli.{name}"), name))
-    except (ImportError, AttributeError):
-        continue

@@ -1,6 +1,8 @@
 """The commands as a user types them, against a stand-in for the service."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,13 @@ def test_cancel_tells_state() -> None:
 
 def test_unknown_command_is_wrong_usage() -> None:
     assert run("frobnicate").exit_code == 2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    show = "import sys, leaktrace.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", show], check=True, capture_output=True, text=True).stdout
+    heavy = {"torch", "sqlalchemy", "httpx", "numpy", "jinja2", "deploy.embedded"}
+    assert heavy & set(loaded.split()) == set()
 
 
 def test_missing_credentials_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
