@@ -13,9 +13,11 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection, Engine, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import InvalidInput
+from leaktrace.records.database import DatabaseUnavailable
 from leaktrace.records.locks import EMBEDDING_INDEX_LOCK
 from leaktrace.records.models import ModelVersion, Worker
 
@@ -40,32 +42,22 @@ def register_model(
 
 
 def ensure_embedding_index(engine: Engine, version: str, *, embedding_dim: int) -> None:
-    """Build the HNSW index (squared Euclidean distance) over one model's embeddings where it is not yet.
+    """Build the HNSW index (Euclidean distance) over one model's embeddings where it is not yet.
 
     Runs outside any transaction, as a concurrent build must; one builder at a time. A build that was interrupted left
     an invalid index behind, which is built anew.
+
+    Raises:
+        DatabaseUnavailable: the connection could not be made or broke; a second call completes what is half done.
     """
-    name = index_name(version)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SET statement_timeout = 0"))
-        _wait_for_lock(connection)
-        try:
-            if _is_valid(connection, name):
-                return
-            connection.exec_driver_sql(_compose("DROP INDEX IF EXISTS {}", sql.Identifier(name)))
-            connection.exec_driver_sql(
-                _compose(
-                    "CREATE INDEX CONCURRENTLY {} ON attributions USING hnsw "
-                    "((embedding::vector({})) vector_l2_ops) WHERE model_version = {}",
-                    sql.Identifier(name),
-                    sql.Literal(embedding_dim),
-                    sql.Literal(version),
-                )
-            )
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": EMBEDDING_INDEX_LOCK})
-            connection.execute(text("RESET statement_timeout"))
-            connection.invalidate()
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SET statement_timeout = 0"))
+            _wait_for_lock(connection)
+            _build_index(connection, version, embedding_dim=embedding_dim)
+            connection.invalidate()  # ends the session, and with it the lock and the setting
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"the database did not answer: {error.orig}") from error
 
 
 def index_name(version: str) -> str:
@@ -110,6 +102,22 @@ def _wait_for_lock(connection: Connection) -> None:
     locked = text("SELECT pg_try_advisory_lock(:key)")
     while not connection.execute(locked, {"key": EMBEDDING_INDEX_LOCK}).scalar_one():
         time.sleep(LOCK_POLL_SECONDS)
+
+
+def _build_index(connection: Connection, version: str, *, embedding_dim: int) -> None:
+    name = index_name(version)
+    if _is_valid(connection, name):
+        return
+    connection.exec_driver_sql(_compose("DROP INDEX IF EXISTS {}", sql.Identifier(name)))
+    connection.exec_driver_sql(
+        _compose(
+            "CREATE INDEX CONCURRENTLY {} ON attributions USING hnsw ((embedding::vector({})) vector_l2_ops) "
+            "WHERE model_version = {}",
+            sql.Identifier(name),
+            sql.Literal(embedding_dim),
+            sql.Literal(version),
+        )
+    )
 
 
 def _is_valid(connection: Connection, name: str) -> bool:
