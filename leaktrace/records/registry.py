@@ -52,10 +52,12 @@ def ensure_embedding_index(engine: Engine, version: str, *, embedding_dim: int) 
     """
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("SET statement_timeout = 0"))
-            _wait_for_lock(connection)
-            _build_index(connection, version, embedding_dim=embedding_dim)
-            connection.invalidate()  # ends the session, and with it the lock and the setting
+            try:
+                connection.execute(text("SET statement_timeout = 0"))
+                _wait_for_lock(connection)
+                _build_index(connection, version, embedding_dim=embedding_dim)
+            finally:
+                connection.invalidate()  # ends the session, and with it the lock and the setting
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database did not answer: {error.orig}") from error
 
