@@ -7,7 +7,7 @@ Retry-After. What is not in the tree is a fault of ours: it is logged by the req
 import inspect
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,8 +20,9 @@ from leaktrace.logs import get_logger
 
 PROBLEM_TYPE = "urn:leaktrace:problem:"
 RETRY_UNAVAILABLE_SECONDS = 5
-log = get_logger(__name__)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+log = get_logger(__name__)
 
 
 class Unauthenticated(LeaktraceError):
@@ -153,8 +154,8 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", "unknown"))
 
 
-async def _answer_ours(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LeaktraceError)  # noqa: S101 - registered for this class alone
+async def _answer_ours(request: Request, raised: Exception) -> Response:
+    error = cast(LeaktraceError, raised)
     status = status_of(error)
     headers = dict(getattr(error, "headers", {}))
     if status == 503:
@@ -172,8 +173,8 @@ def _told(error: LeaktraceError) -> str:
     return str(error)
 
 
-async def _answer_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+async def _answer_invalid(request: Request, raised: Exception) -> Response:
+    error = cast(RequestValidationError, raised)
     parts = [_problem_part(each) for each in error.errors()]
     detail = "; ".join(f"{part.pointer}: {part.detail}" for part in parts[:3])
     return problem_response(
@@ -181,8 +182,8 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     )
 
 
-async def _answer_framework(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+async def _answer_framework(request: Request, raised: Exception) -> Response:
+    error = cast(HTTPException, raised)
     code, detail = FRAMEWORK_CODES.get(error.status_code, ("refused", str(error.detail)))
     headers = dict(error.headers or {})
     if error.status_code == 405:
