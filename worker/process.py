@@ -7,7 +7,6 @@ through `start`, `ready`, `halt` and `stop`; the tasks find it with `current`.
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -23,6 +22,7 @@ from leaktrace.science.images import DecodeLimits
 from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
+from worker.decoding import FrugalDecoder
 from worker.executor import AttributionExecutor
 from worker.expiry import expire
 from worker.halt import Halt
@@ -127,7 +127,7 @@ class WorkerProcess:
             store=self._store,
             queue=self._queue,
             model=self._model,
-            preparer=Preparer(self._store, partial(self._model.attributor.prepare, limits=limits)),
+            preparer=Preparer(self._store, FrugalDecoder(self._model.attributor.prepare, limits)),
             decoders=self._decoders,
             leases=self._leases,
             solitude=Solitude(),
