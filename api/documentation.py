@@ -1,9 +1,11 @@
 """The documentation of the API: /openapi.json, and a page at /docs that asks no other host for anything.
 
-The page's files lie in `docs_page/`; a content security policy holds the browser to them.
+The page and its start lie in `docs_page/`, Swagger UI comes out of the package `fastapi-swagger`; a content security
+policy holds the browser to them.
 """
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -14,7 +16,13 @@ from api.documents import SERVER_ERROR
 from api.schemas import Problem
 
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html; charset=utf-8"}
-SERVED = ("swagger-ui-bundle.js", "swagger-ui.css", "start.js")
+PAGE = files("api") / "docs_page"
+SWAGGER_UI = files("fastapi_swagger") / "resources"
+SERVED = {
+    "start.js": PAGE / "start.js",
+    "swagger-ui-bundle.js": SWAGGER_UI / "swagger-ui-bundle.js",
+    "swagger-ui.css": SWAGGER_UI / "swagger-ui.css",
+}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -25,9 +33,9 @@ METHODS = ("get", "put", "post", "delete", "patch")
 def add_documentation(app: FastAPI) -> None:
     """Serve /docs and its files, and complete what /openapi.json says."""
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
-    app.add_api_route("/docs", lambda: _serve("index.html"), include_in_schema=False, name="docs")
-    for name in SERVED:
-        app.add_api_route(f"/docs/{name}", _server(name), include_in_schema=False, name=name)
+    app.add_api_route("/docs", lambda: _serve(PAGE / "index.html"), include_in_schema=False, name="docs")
+    for name, file in SERVED.items():
+        app.add_api_route(f"/docs/{name}", _server(file), include_in_schema=False, name=name)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -74,12 +82,11 @@ def _restore_examples(document: dict[str, Any]) -> None:
                 described["examples"] = model.model_config["json_schema_extra"]["examples"]
 
 
-def _server(name: str) -> Any:
-    return lambda: _serve(name)
+def _server(file: Traversable) -> Any:
+    return lambda: _serve(file)
 
 
-def _serve(name: str) -> Response:
-    content = files("api").joinpath("docs_page", name).read_bytes()
-    media_type = MEDIA_TYPES[name[name.rindex(".") :]]
+def _serve(file: Traversable) -> Response:
+    media_type = MEDIA_TYPES[file.name[file.name.rindex(".") :]]
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "max-age=3600"}
-    return Response(content, media_type=media_type, headers=headers)
+    return Response(file.read_bytes(), media_type=media_type, headers=headers)
