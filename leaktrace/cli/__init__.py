@@ -9,6 +9,7 @@ import typer
 from leaktrace.cli import (
     attribute,
     cancel,
+    compare,
     demo,
     evaluate,
     generators,
@@ -40,6 +41,7 @@ for command in (
     attribute.attribute,
     train.train,
     evaluate.evaluate,
+    compare.compare,
 ):
     app.command()(command)
 app.add_typer(keys.keys, name="keys")

@@ -7,13 +7,32 @@ computed.
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from leaktrace.cli.train import reporting
+
+if TYPE_CHECKING:
+    from leaktrace.science.attributor import Attributor
+    from leaktrace.science.training.evaluate import Plan
+
+
+# A card names what a model is worth; the run's own file has the rest.
+KEPT_IN_CARD = (
+    "model",
+    "density",
+    "protocol",
+    "manifest_sha256",
+    "images",
+    "left_out_because_they_made_the_model",
+    "closed_set",
+    "groups",
+    "open_set",
+    "false_alarms",
+    "controls",
+)
 
 
 class ProtocolName(StrEnum):
@@ -29,11 +48,18 @@ def evaluate(
     data: Annotated[
         Path, typer.Argument(help="A manifest.csv, its folder, or a folder of generator/images.")
     ],
-    model: Annotated[str, typer.Option(help="A model folder, or the name of a shipped model.")] = "starter",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model folder or the name of a shipped model; several give mean and spread."),
+    ] = None,
     protocol: Annotated[ProtocolName, typer.Option(help="How images are prepared.")] = ProtocolName.neutral,
     tier: Annotated[
-        list[str] | None, typer.Option(help="A named set of unseen generators: near=sd-1.4,other.")
+        list[str] | None,
+        typer.Option(help="A named set of unseen generators: near=sd-1.4,other. Replaces the built-in ones."),
     ] = None,
+    robustness: Annotated[
+        int, typer.Option(min=0, help="Post-process this many images of each known generator; 0: none.")
+    ] = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures and one record an image.")
     ] = None,
@@ -42,91 +68,58 @@ def evaluate(
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
 ) -> None:
-    """Judge a model on the test and open images of DATA; images that made the model are left out."""
+    """Judge models on the test and open images of DATA; images that made a model are left out.
+
+    DATA without a split column, or a plain folder, is judged whole. A generator that the model does not know is unseen
+    ground truth. `leaktrace compare` puts two JSON files side by side.
+    """
     import torch
 
+    from leaktrace.cli.evaluation_tables import show
     from leaktrace.science.attributor import Attributor
-    from leaktrace.science.training.dataset import read_dataset
-    from leaktrace.science.training.evaluate import evaluate as judge
+    from leaktrace.science.training.evaluate import Plan
+    from leaktrace.science.training.figures import KNOWN_TIERS
     from leaktrace.science.training.memory import keep_freed_memory
+    from leaktrace.science.training.runs import joined
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    tiers = _tiers(tier or [])
-    attributor = Attributor.load(model)
-    with reporting() as report:
-        figures = judge(read_dataset(data), attributor, protocol=protocol.value, tiers=tiers, report=report)
+    models = model or ["starter"]
+    plan = Plan(protocol.value, _tiers(tier) if tier else KNOWN_TIERS, robustness)
+    runs = _judged(data, [Attributor.load(one) for one in models], plan=plan)
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        json_file.write_text(json.dumps(joined(runs), indent=1), encoding="utf-8")
     if into_card:
-        _write_into_card(model, figures)
-    _show(figures)
+        for name, run in zip(models, runs, strict=True):
+            _write_into_card(name, run)
+    show(runs, Console())
 
 
-def _tiers(options: list[str]) -> dict[str, list[str]]:
+def _judged(data: Path, attributors: "list[Attributor]", *, plan: "Plan") -> list[dict[str, Any]]:
+    from leaktrace.science.training.dataset import read_dataset
+    from leaktrace.science.training.evaluate import evaluate as judge
+    from leaktrace.science.training.evaluate import survey_dataset, used_files
+
+    dataset = read_dataset(data)
+    with reporting() as report:
+        surveys = survey_dataset(dataset, used=used_files(attributors), report=report)
+        return [judge(dataset, one, plan=plan, report=report, surveys=surveys) for one in attributors]
+
+
+def _tiers(options: list[str]) -> dict[str, tuple[str, ...]]:
     tiers = {}
     for option in options:
         name, separator, generators = option.partition("=")
         if not (name and separator and generators):
             raise typer.BadParameter(f"{option!r} is not NAME=GENERATOR,GENERATOR", param_hint="--tier")
-        tiers[name] = generators.split(",")
+        tiers[name] = tuple(generators.split(","))
     return tiers
 
 
-def _write_into_card(model: str, figures: dict[str, Any]) -> None:
+def _write_into_card(model: str, run: dict[str, Any]) -> None:
     from leaktrace.science.model_folder import read_card, resolve_folder, write_card
 
     folder = resolve_folder(model)
     card = read_card(folder)
-    kept = {key: value for key, value in figures.items() if key != "records"}
-    card.setdefault("metrics", {})[figures["protocol"]] = kept
+    card.setdefault("metrics", {})[run["protocol"]] = {key: run[key] for key in KEPT_IN_CARD}
     write_card(folder, card)
-
-
-def _show(figures: dict[str, Any]) -> None:
-    console = Console()
-    console.print(
-        f"{figures['model']}, protocol {figures['protocol']}: {figures['images']} images, "
-        f"{figures['left_out_because_they_made_the_model']} left out, {len(figures['refused'])} refused"
-    )
-    sets = {"closed set": figures["closed_set"], **figures["groups"]}
-    for title, closed in sets.items():
-        if closed is not None:
-            console.print(_closed_table(f"{title} ({closed['images']} images)", closed))
-    if figures["open_set"]:
-        console.print(_open_table(figures["open_set"]))
-    console.print(_alarm_table(figures["false_alarms"]))
-
-
-def _closed_table(title: str, closed: dict[str, Any]) -> Table:
-    table = Table("figure", "value", "95 % interval", title=title)
-    for name, figure in closed.items():
-        if isinstance(figure, dict) and "low" in figure:
-            table.add_row(name, f"{figure['value']:.4f}", f"{figure['low']:.4f} to {figure['high']:.4f}")
-    for name, auc in closed.get("class_auc", {}).items():
-        table.add_row(f"AUC {name}", f"{auc:.4f}", "")
-    return table
-
-
-def _open_table(unseen: dict[str, Any]) -> Table:
-    table = Table("unseen generator", "images", "AUROC", "95 % interval", "called unseen", title="open set")
-    for name, figure in unseen.items():
-        interval = f"{figure['low']:.3f} to {figure['high']:.3f}"
-        table.add_row(
-            name,
-            str(figure["images"]),
-            f"{figure['value']:.3f}",
-            interval,
-            f"{figure['called_unseen']:.0%}",
-        )
-    return table
-
-
-def _alarm_table(alarms: dict[str, Any]) -> Table:
-    title = f"conformal false alarms at alpha = {alarms['alpha']}"
-    table = Table("generator", "images", "rate", "alpha + two standard errors", title=title)
-    for name, alarm in alarms.items():
-        if isinstance(alarm, dict):
-            limit = alarms["alpha"] + alarm["two_standard_errors"]
-            table.add_row(name, str(alarm["images"]), f"{alarm['rate']:.3f}", f"{limit:.3f}")
-    return table

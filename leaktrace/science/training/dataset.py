@@ -27,6 +27,8 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 REAL = "real"
+# How far an unseen generator is from the known ones.
+TIERS = ("near", "medium", "far")
 
 
 class DatasetUnreadable(InvalidInput):
@@ -48,13 +50,17 @@ class SplitLeak(InvalidInput):
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled image. `prompt` keeps pictures of one prompt in one split; `file` is relative to the dataset."""
+    """One labelled image. `prompt` keeps pictures of one prompt in one split; `file` is relative to the dataset.
+
+    `tier` is how far its generator is from the known ones, where the manifest says so; otherwise it is empty.
+    """
 
     path: Path
     file: str
     generator: str
     split: Split
     prompt: str
+    tier: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,12 +183,18 @@ def _row_sample(row: dict[str, str], manifest: Path) -> Sample:
     file = row["file"]
     prompt = row.get("prompt") or Path(file).stem
     split = _split(row, prompt)
-    return Sample(manifest.parent / file, file, row["generator"], split, prompt)
+    return Sample(manifest.parent / file, file, row["generator"], split, prompt, _tier(row))
+
+
+def _tier(row: dict[str, str]) -> str:
+    """The column `tier`, or a role that is the name of a tier."""
+    role = row.get("role") or ""
+    return row.get("tier") or (role if role in TIERS else "")
 
 
 def _split(row: dict[str, str], prompt: str) -> Split:
     """The row's split. A name that is not train, val or open counts as test: such an image is never fitted on."""
-    if row.get("role") == "open" or row.get("split") == "open":
+    if row.get("role") in ("open", *TIERS) or row.get("split") == "open":
         return "open"
     if "split" not in row:
         return _drawn_split(prompt)

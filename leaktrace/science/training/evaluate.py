@@ -1,35 +1,35 @@
 """`leaktrace evaluate`: what a model is worth on images it has never seen, closed set and open set.
 
-Every image, known or unseen, goes through `Attributor.attribute` and nothing else; labels meet the answers only
-afterwards. Images that made the model are recognised by their bytes and left out. A generator that the model does not
-know is unseen ground truth. Knows nothing of terminals.
+Images that made the model are recognised by their bytes and left out; a generator that the model does not know is
+unseen ground truth. Beside every score stand controls that see no trace, and checks that must come out at chance.
+Knows nothing of terminals.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from leaktrace.errors import InvalidInput
-from leaktrace.science.attributor import Attribution, Attributor
-from leaktrace.science.images import ImageRefused, decode
-from leaktrace.science.preprocessing import PreparedImage, Preprocessing, Protocol, prepare
-from leaktrace.science.training.dataset import Dataset, Sample, file_digest
-from leaktrace.science.training.metrics import (
-    FIGURES,
-    auroc_with_interval,
-    class_aucs,
-    with_interval,
-)
+from leaktrace.science.attributor import Attributor
+from leaktrace.science.model_folder import noise_key_of
+from leaktrace.science.preprocessing import Preprocessing, Protocol
+from leaktrace.science.training.answers import Answers
+from leaktrace.science.training.controls import CONTROLS, control_answers
+from leaktrace.science.training.dataset import Dataset
+from leaktrace.science.training.figures import KNOWN_TIERS, figures_of
+from leaktrace.science.training.judging import Judged, Report, answers_of, judge, prepared_samples
+from leaktrace.science.training.near_duplicates import described, near_duplicates
+from leaktrace.science.training.projection import flat_map
+from leaktrace.science.training.robustness import robustness
+from leaktrace.science.training.sanity import label_shuffle, random_weights, role_shuffle
+from leaktrace.science.training.survey import Surveyed, survey
 
-IMAGES_AT_ONCE = 32
+FORMAT = 2
 DIGEST_DIGITS = 16
-GROUPS_PX = (512, 1024)
-
-Report = Callable[[str, float, float], None]
+RANDOM_WEIGHTS_IMAGES = 10  # of each known generator
 
 
 class NothingToEvaluate(InvalidInput):
@@ -39,196 +39,148 @@ class NothingToEvaluate(InvalidInput):
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One image's answer beside its truth. `novelty` is the least novelty over the known generators."""
+class Plan:
+    """How an evaluation is done. `robust_images` of each known generator pass the post-processing; 0 leaves it out."""
 
-    sample: Sample
-    known: bool
-    width: int
-    height: int
-    attribution: Attribution
-    novelty: float
+    protocol: Protocol = "neutral"
+    tiers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: KNOWN_TIERS)
+    robust_images: int = 0
 
-    def record(self) -> dict[str, Any]:
-        """One JSON record."""
-        answer = self.attribution.to_dict()
-        probabilities = self.attribution.probabilities
-        return {
-            "file": self.sample.file,
-            "truth": self.sample.generator,
-            "known": self.known,
-            "width": self.width,
-            "height": self.height,
-            "predicted": max(probabilities, key=lambda name: probabilities[name]),
-            "novelty": self.novelty,
-            **{key: value for key, value in answer.items() if key != "explanation"},
-            "attention": [step["attention"] for step in answer["explanation"]["steps"]],
-        }
+
+@dataclass(frozen=True)
+class Surveys:
+    """A dataset's files, split into those that may be judged and those that a fit may have seen."""
+
+    judged: list[Surveyed]
+    fitted: list[Surveyed]
+    used: int  # left out of `judged` because they made a model
+
+
+def survey_dataset(dataset: Dataset, *, used: Collection[str], report: Report) -> Surveys:
+    """Survey test and open images of a manifest, or all of a folder, and what is left for the controls to learn.
+
+    `used` holds the first digits of the SHA-256 of files that made a model: none of them is judged.
+    """
+    surveyed = survey(dataset.samples, advance=lambda share: report("surveying", share, 0.0))
+    judged, fitted, left_out = [], [], 0
+    for one in surveyed:
+        made_the_model = one.digest[:DIGEST_DIGITS] in used
+        if dataset.declared and one.sample.split not in ("test", "open"):
+            fitted.append(one)
+        elif made_the_model:
+            fitted.append(one)
+            left_out += 1
+        else:
+            judged.append(one)
+    return Surveys(judged, fitted, left_out)
+
+
+def used_files(attributors: Sequence[Attributor]) -> set[str]:
+    """What the models' cards say made them: any of these files is left out for all of the models."""
+    return {digest for one in attributors for digest in one.card.get("data", {}).get("used_files", ())}
 
 
 def evaluate(
-    dataset: Dataset,
-    attributor: Attributor,
-    *,
-    protocol: Protocol,
-    tiers: Mapping[str, Sequence[str]],
-    report: Report,
+    dataset: Dataset, attributor: Attributor, *, plan: Plan, report: Report, surveys: Surveys | None = None
 ) -> dict[str, Any]:
     """Attribute all unseen images of `dataset` and return figures and records, ready for JSON.
 
     Raises NothingToEvaluate when no image is left.
     """
-    preprocessing = replace(attributor.model.preprocessing, protocol=protocol)
-    samples, used = _fresh(dataset, attributor)
-    judged, refused = _judge(samples, attributor, preprocessing=preprocessing, report=report)
+    started = perf_counter()
+    if surveys is None:
+        surveys = survey_dataset(dataset, used=used_files([attributor]), report=report)
+    preprocessing = replace(attributor.model.preprocessing, protocol=plan.protocol)
+    samples = [one.sample for one in surveys.judged]
+    judged, refused = judge(samples, attributor, preprocessing=preprocessing, report=report)
     if not judged:
         raise NothingToEvaluate(
-            f"0 of {len(dataset.samples)} images can be evaluated ({used} made the model)"
+            f"0 of {len(dataset.samples)} images can be evaluated ({surveys.used} made the model)"
         )
-    return {
+    answers = answers_of(judged, attributor)
+    run = {
+        "format": FORMAT,
         "model": attributor.version,
         "density": attributor.density_version,
-        "protocol": protocol,
+        "protocol": plan.protocol,
+        "tiers": {name: list(members) for name, members in plan.tiers.items()},
         "manifest_sha256": dataset.digest,
         "images": len(judged),
-        "left_out_because_they_made_the_model": used,
+        "left_out_because_they_made_the_model": surveys.used,
         "refused": refused,
-        "closed_set": closed_set(judged, attributor.classes),
-        "groups": {
-            f"{side}px": group
-            for side in GROUPS_PX
-            if (group := size_group(judged, attributor.classes, side=side)) is not None
-        },
-        "open_set": open_set(judged, tiers),
-        "false_alarms": false_alarms(judged, attributor.alpha),
-        "records": [one.record() for one in judged],
+        "alpha": attributor.alpha,
+        "classes": list(attributor.classes),
+        "steps": list(attributor.model.schedule.steps),
+        **figures_of(answers, tiers=plan.tiers),
+        **beside_the_score(answers, surveys, plan=plan),
     }
-
-
-def closed_set(judged: Sequence[Judged], classes: Sequence[str]) -> dict[str, Any] | None:
-    """Figures over the images of known generators; None when there are none, or only one generator's."""
-    known = [one for one in judged if one.known]
-    if len({one.sample.generator for one in known}) < 2:
-        return None
-    probabilities, labels = _arrays(known, classes)
-    figures: dict[str, Any] = {
-        name: asdict(with_interval(figure, probabilities, labels)) for name, figure in FIGURES.items()
-    }
-    aucs = class_aucs(probabilities, labels)
-    return figures | {"images": len(known), "class_auc": {classes[c]: auc for c, auc in aucs.items()}}
-
-
-def size_group(judged: Sequence[Judged], classes: Sequence[str], *, side: int) -> dict[str, Any] | None:
-    """The closed set among square images of one size, with probabilities shared out over their generators alone."""
-    group = [one for one in judged if one.known and one.width == one.height == side]
-    inside = sorted({one.sample.generator for one in group})
-    if len(inside) < 2:
-        return None
-    columns = [list(classes).index(name) for name in inside]
-    probabilities, labels = _arrays(group, classes)
-    shares = probabilities[:, columns]
-    shares = shares / shares.sum(axis=1, keepdims=True)
-    positions = np.searchsorted(columns, labels)
-    figures = {name: asdict(with_interval(figure, shares, positions)) for name, figure in FIGURES.items()}
-    return figures | {"images": len(group), "generators": inside}
-
-
-def open_set(judged: Sequence[Judged], tiers: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
-    """AUROC of novelty, known (`real` among them) against each unseen generator and each tier of them."""
-    known = np.array([one.novelty for one in judged if one.known])
-    unseen = sorted({one.sample.generator for one in judged if not one.known})
-    if not len(known) or not unseen:
-        return None
-    sets = {name: [name] for name in unseen} | {f"tier {name}": list(names) for name, names in tiers.items()}
-    sets["all"] = unseen
-    figures = {}
-    for name, members in sets.items():
-        rows = [one for one in judged if not one.known and one.sample.generator in members]
-        if rows:
-            novelty = np.array([one.novelty for one in rows])
-            verdicts = np.array([one.attribution.verdict == "unseen" for one in rows])
-            figures[name] = asdict(auroc_with_interval(known, novelty)) | {
-                "images": len(rows),
-                "called_unseen": float(verdicts.mean()),
-            }
-    return figures
-
-
-def false_alarms(judged: Sequence[Judged], alpha: float) -> dict[str, Any]:
-    """How often a known image's p-value for its own class is at most alpha, and how often it is called unseen."""
-    figures: dict[str, Any] = {"alpha": alpha}
-    for name in sorted({one.sample.generator for one in judged if one.known}):
-        rows = [one for one in judged if one.known and one.sample.generator == name]
-        alarms = np.mean([one.attribution.p_values[name] <= alpha for one in rows])
-        figures[name] = {
-            "images": len(rows),
-            "rate": float(alarms),
-            "two_standard_errors": float(2 * np.sqrt(alpha * (1 - alpha) / len(rows))),
-            "called_unseen": float(np.mean([one.attribution.verdict == "unseen" for one in rows])),
-        }
-    return figures
-
-
-def _fresh(dataset: Dataset, attributor: Attributor) -> tuple[list[Sample], int]:
-    """Test and open images of a manifest, all images of a folder; never one that made the model."""
-    used = set(attributor.card.get("data", {}).get("used_files", ()))
-    samples = list(dataset.samples)
-    if dataset.declared:
-        samples = [sample for sample in samples if sample.split in ("test", "open")]
-    fresh = [sample for sample in samples if file_digest(sample)[:DIGEST_DIGITS] not in used]
-    return fresh, len(samples) - len(fresh)
-
-
-def _judge(
-    samples: Sequence[Sample], attributor: Attributor, *, preprocessing: Preprocessing, report: Report
-) -> tuple[list[Judged], list[dict[str, str]]]:
-    judged: list[Judged] = []
-    refused: list[dict[str, str]] = []
-    for start in range(0, len(samples), IMAGES_AT_ONCE):
-        chunk = samples[start : start + IMAGES_AT_ONCE]
-        with ThreadPoolExecutor(2) as pool:
-            prepared = list(pool.map(lambda sample: _prepared(sample, preprocessing), chunk))
-        pairs = [
-            (s, image) for s, image in zip(chunk, prepared, strict=True) if isinstance(image, PreparedImage)
-        ]
-        refused += [
-            {"file": s.file, "code": error.code}
-            for s, error in zip(chunk, prepared, strict=True)
-            if isinstance(error, ImageRefused)
-        ]
-        judged += _join(pairs, attributor)
-        report("attributing", (start + len(chunk)) / len(samples), 0.0)
-    return judged, refused
-
-
-def _prepared(sample: Sample, preprocessing: Preprocessing) -> PreparedImage | ImageRefused:
-    try:
-        return prepare(decode(sample.path.read_bytes()), preprocessing)
-    except ImageRefused as error:
-        return error
-
-
-def _join(pairs: Sequence[tuple[Sample, PreparedImage]], attributor: Attributor) -> list[Judged]:
-    if not pairs:
-        return []
-    answers = attributor.attribute([image for _, image in pairs])
-    novelty = attributor.density.novelty(np.stack([answer.embedding for answer in answers])).min(axis=1)
-    return [
-        Judged(
-            sample=sample,
-            known=sample.generator in attributor.classes,
-            width=image.header.width,
-            height=image.header.height,
-            attribution=answer,
-            novelty=float(least),
+    run["sanity"]["random_weights"] = _random_weights(judged, attributor, preprocessing=preprocessing)
+    if plan.robust_images:
+        run["robustness"] = robustness(
+            [one.sample for one in judged],
+            attributor,
+            preprocessing=preprocessing,
+            per_generator=plan.robust_images,
+            report=report,
         )
-        for (sample, image), answer, least in zip(pairs, answers, novelty, strict=True)
-    ]
+    run["records"] = _records(judged)
+    run["seconds"] = perf_counter() - started
+    return run
 
 
-def _arrays(
-    judged: Sequence[Judged], classes: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    probabilities = np.array([[one.attribution.probabilities[c] for c in classes] for one in judged])
-    labels = np.array([list(classes).index(one.sample.generator) for one in judged], dtype=np.int64)
-    return probabilities, labels
+def beside_the_score(answers: Answers, surveys: Surveys, *, plan: Plan) -> dict[str, Any]:
+    """Controls, checks and near-duplicates for any scorer's answers, the model's or a peer's."""
+    of_file = {one.sample.file: one for one in surveys.judged}
+    judged = [of_file[file] for file in answers.truths.files]
+    controls = {}
+    for control in CONTROLS:
+        found = control_answers(
+            control, judged, truths=answers.truths, fitted=surveys.fitted, classes=answers.classes
+        )
+        controls[control] = None if found is None else figures_of(found, tiers=plan.tiers)
+    return {
+        "controls": controls,
+        "sanity": {"label_shuffle": label_shuffle(answers), "role_shuffle": role_shuffle(answers)},
+        "near_duplicates": _near_duplicates(answers, judged, fitted=surveys.fitted, plan=plan),
+    }
+
+
+def _near_duplicates(
+    answers: Answers, judged: Sequence[Surveyed], *, fitted: Sequence[Surveyed], plan: Plan
+) -> dict[str, Any]:
+    """What was found, and the closed set without those images when there are any."""
+    pairs = near_duplicates(judged, fitted)
+    found = described(pairs, judged=len(judged), fitted=len(fitted))
+    if pairs:
+        files = {pair.judged for pair in pairs}
+        rows = np.flatnonzero([file not in files for file in answers.truths.files])
+        found["closed_set_without"] = (
+            figures_of(answers[rows], tiers=plan.tiers)["closed_set"] if len(rows) else None
+        )
+    return found
+
+
+def _random_weights(
+    judged: Sequence[Judged], attributor: Attributor, *, preprocessing: Preprocessing
+) -> dict[str, Any] | None:
+    chosen: list[Judged] = []
+    for name in attributor.classes:
+        chosen += [one for one in judged if one.sample.generator == name][:RANDOM_WEIGHTS_IMAGES]
+    pairs, _ = prepared_samples([one.sample for one in chosen], preprocessing)
+    labels = [attributor.classes.index(sample.generator) for sample, _ in pairs]
+    return random_weights(
+        attributor.model,
+        [image for _, image in pairs],
+        np.array(labels, dtype=np.int64),
+        noise_key=noise_key_of(attributor.card),
+    )
+
+
+def _records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """One record an image, with its place on the map of embeddings."""
+    places = flat_map(np.stack([one.attribution.embedding for one in judged]))
+    records = [one.record() for one in judged]
+    for index, record in enumerate(records):
+        placed = places is not None and bool(np.isfinite(places[index]).all())
+        record["map"] = places[index].round(4).tolist() if placed and places is not None else None
+    return records

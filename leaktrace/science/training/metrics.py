@@ -1,76 +1,78 @@
-"""The figures of an evaluation, each from plain arrays, and their bootstrap intervals over images.
+"""The figures of a closed-set evaluation, each for all bootstrap resamples at once.
 
-`probabilities` are (N, K), `labels` (N,) indices into the K classes. A higher novelty means less like any known
-generator. Knows nothing of models, files or protocols.
+`probabilities` are (N, K), `labels` (N,) indices into the K classes, `counts` (R, N) how often a resample drew each
+image (see resampling.py); a figure is (R,). A single row of ones gives the plain figure. Knows nothing of models,
+files or protocols.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Figure = Callable[[Floats, Labels], float]
+Figure = Callable[[Floats, Labels, Floats], Floats]
 
 BINS = 10
-RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its 95 % percentile bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def auroc(negatives: Floats, positives: Floats) -> float:
-    """The probability that a positive scores above a negative, ties counting half (Mann-Whitney)."""
-    if not len(negatives) or not len(positives):
+def tallies(scores: Floats, positive: NDArray[np.bool_], counts: Floats) -> tuple[Floats, Floats]:
+    """Drawn negatives and positives at each of the U distinct scores, ascending: two arrays (R, U)."""
+    if not positive.any() or positive.all():
         raise ValueError(
-            f"both sides are needed, not {len(negatives)} negatives and {len(positives)} positives"
+            f"both sides are needed, not {int((~positive).sum())} negatives and {int(positive.sum())} positives"
         )
-    ranks = rankdata(np.concatenate([positives, negatives]))[: len(positives)]
-    wins = ranks.sum() - len(positives) * (len(positives) + 1) / 2
-    return float(wins / (len(positives) * len(negatives)))
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    drawn = counts[:, order]
+    sides = (drawn * ~positive[order], drawn * positive[order])
+    return tuple(np.add.reduceat(side, starts, axis=1) for side in sides)  # type: ignore[return-value]
 
 
-def class_aucs(probabilities: Floats, labels: Labels) -> dict[int, float]:
+def auroc(scores: Floats, positive: NDArray[np.bool_], counts: Floats) -> Floats:
+    """The probability that a positive scores above a negative, ties counting half (Mann-Whitney)."""
+    negatives, positives = tallies(scores, positive, counts)
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    return np.asarray((positives * below).sum(1) / (positives.sum(1) * negatives.sum(1)))
+
+
+def class_aucs(probabilities: Floats, labels: Labels, counts: Floats) -> dict[int, Floats]:
     """One-versus-rest AUC of every class that has an image and a rival."""
     present = [c for c in range(probabilities.shape[1]) if 0 < int((labels == c).sum()) < len(labels)]
-    return {c: auroc(probabilities[labels != c, c], probabilities[labels == c, c]) for c in present}
+    return {c: auroc(probabilities[:, c], labels == c, counts) for c in present}
 
 
-def macro_auc(probabilities: Floats, labels: Labels) -> float:
+def macro_auc(probabilities: Floats, labels: Labels, counts: Floats) -> Floats:
     """The mean of the one-versus-rest AUCs."""
-    return float(np.mean(list(class_aucs(probabilities, labels).values())))
+    return np.asarray(np.mean(list(class_aucs(probabilities, labels, counts).values()), axis=0))
 
 
-def top1(probabilities: Floats, labels: Labels) -> float:
+def top1(probabilities: Floats, labels: Labels, counts: Floats) -> Floats:
     """The share of images whose likeliest class is the right one."""
-    return float((probabilities.argmax(axis=1) == labels).mean())
+    return _mean(counts, probabilities.argmax(axis=1) == labels)
 
 
-def balanced_accuracy(probabilities: Floats, labels: Labels) -> float:
+def balanced_accuracy(probabilities: Floats, labels: Labels, counts: Floats) -> Floats:
     """The mean over classes of the share that is right."""
     right = probabilities.argmax(axis=1) == labels
-    return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
+    of_class = [_mean(counts[:, labels == c], right[labels == c]) for c in np.unique(labels)]
+    return np.asarray(np.mean(of_class, axis=0))
 
 
-def calibration_error(probabilities: Floats, labels: Labels) -> float:
+def calibration_error(probabilities: Floats, labels: Labels, counts: Floats) -> Floats:
     """Expected calibration error of the likeliest class, ten bins of equal width (Guo et al. 2017)."""
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    gaps = (probabilities.argmax(axis=1) == labels) - confidence
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [
-        np.mean(bins == b) * abs(right[bins == b].mean() - confidence[bins == b].mean())
-        for b in np.unique(bins)
-    ]
-    return float(np.sum(gaps))
+    totals = [np.abs(counts[:, bins == b] @ gaps[bins == b]) for b in np.unique(bins)]
+    return np.asarray(np.sum(totals, axis=0) / counts.sum(axis=1))
+
+
+def brier(probabilities: Floats, labels: Labels, counts: Floats) -> Floats:
+    """Mean squared distance between the probabilities and the truth, 0 to 2 (Brier 1950)."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    return _mean(counts, np.square(probabilities - truth).sum(axis=1))
 
 
 FIGURES: dict[str, Figure] = {
@@ -78,27 +80,16 @@ FIGURES: dict[str, Figure] = {
     "top1": top1,
     "balanced_accuracy": balanced_accuracy,
     "ece": calibration_error,
+    "brier": brier,
 }
 
 
-def with_interval(figure: Figure, probabilities: Floats, labels: Labels, *, seed: int = 0) -> Interval:
-    """A figure and its interval over resamples of the images, each class resampled within itself."""
-    generator = np.random.default_rng(seed)
-    members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    values = []
-    for _ in range(RESAMPLES):
-        chosen = np.concatenate([generator.choice(rows, len(rows)) for rows in members])
-        values.append(figure(probabilities[chosen], labels[chosen]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(figure(probabilities, labels), float(low), float(high))
+def confusion(probabilities: Floats, labels: Labels) -> NDArray[np.int64]:
+    """How many images of each class (rows) are most like each class (columns): (K, K)."""
+    classes = probabilities.shape[1]
+    cells = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
-def auroc_with_interval(known: Floats, unseen: Floats, *, seed: int = 0) -> Interval:
-    """How well novelty tells unseen images from known ones, each side resampled within itself."""
-    generator = np.random.default_rng(seed)
-    values = [
-        auroc(generator.choice(known, len(known)), generator.choice(unseen, len(unseen)))
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(auroc(known, unseen), float(low), float(high))
+def _mean(counts: Floats, values: NDArray[np.bool_] | Floats) -> Floats:
+    return np.asarray(counts @ values.astype(np.float64) / counts.sum(axis=1))

@@ -63,6 +63,12 @@ def test_open_role_beats_the_split(tmp_path: Path) -> None:
     assert read_dataset(tmp_path).samples[0].split == "open"
 
 
+@pytest.mark.parametrize(("column", "value"), [("tier", "far"), ("role", "far")])
+def test_manifest_names_the_tier(tmp_path: Path, column: str, value: str) -> None:
+    (tmp_path / "manifest.csv").write_text(f"file,generator,{column}\nx.png,a,{value}\n", encoding="utf-8")
+    assert read_dataset(tmp_path).samples[0].tier == "far"
+
+
 @pytest.mark.parametrize("purpose", ["train", "select", "calibrate"])
 @pytest.mark.parametrize("split", ["test", "open"])
 def test_test_images_fit_nothing(purpose: str, split: str) -> None:
