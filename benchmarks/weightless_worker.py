@@ -14,6 +14,7 @@ from unittest.mock import patch
 from benchmarks.pictures import distinct_images
 from leaktrace.objects import ObjectMissing
 from leaktrace.science.attributor import Attributor
+from leaktrace.science.images import ImageHeader
 
 
 def payload(number: int) -> bytes:
@@ -71,6 +72,7 @@ def main(images: int) -> None:
             loaded_models, "load_attributor", lambda *given, **named: weightless(load(*given, **named))
         ),
         patch("worker.process.connect_store", lambda _settings: store),
+        patch("worker.decoding.read_header", lambda _data, **_limits: ImageHeader("PNG", 1, 1)),
     ):
         app.worker_main(["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "WARNING"])
 
