@@ -45,7 +45,9 @@ def milliseconds_per_image(*, images: int, batches: int) -> list[float]:
             engine = connect_database(settings)
             with _worker(environment, images=images * (batches + 1)):
                 _wait_for_worker(engine)
-                taken = [_batch_seconds(engine, settings, images, series=n) for n in range(batches + 1)]
+                taken = [
+                    _batch_seconds(engine, settings, images=images, series=n) for n in range(batches + 1)
+                ]
             engine.dispose()
         remove_data(data_dir)
     return [1000 * seconds / images for seconds in taken[1:]]
@@ -70,7 +72,7 @@ def _wait_for_worker(engine: Engine) -> None:
     _wait_until(has_registered)
 
 
-def _batch_seconds(engine: Engine, settings: Settings, images: int, *, series: int) -> float:
+def _batch_seconds(engine: Engine, settings: Settings, *, images: int, series: int) -> float:
     queue = ShardQueue(create_celery(settings.broker_url.get_secret_value()))
     tenant_id, batch_id = _recorded_batch(engine, range(series * images, (series + 1) * images))
     started = time.perf_counter()

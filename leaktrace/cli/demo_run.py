@@ -45,7 +45,7 @@ class DemoRun:
         submission = Submission(client.create_batch(BATCH_NAME))
         tally = Tally(total=total)
         with shown_progress(console, tally) as changed:
-            upload_all(client, submission, self._numbered(), tally=tally, changed=changed)
+            upload_all(client, submission, files=self._numbered(), tally=tally, changed=changed)
             closed_at = time.monotonic()
             await_outcome(client, submission, tally=tally, changed=changed)
         self.seconds = time.monotonic() - closed_at

@@ -45,14 +45,14 @@ def results(
         raise typer.BadParameter("a table is not written to a file; choose --format ndjson, csv or json")
     with connect(url, key) as client:
         if form is Format.table:
-            _print_table(client, batch_id, limit)
+            _print_table(client, batch_id, limit=limit)
         elif out is None:
-            _write_to_terminal(_lines(client, batch_id, form))
+            _write_to_terminal(_lines(client, form, batch_id=batch_id))
         else:
-            _write_to_file(_lines(client, batch_id, form), out)
+            _write_to_file(_lines(client, form, batch_id=batch_id), out)
 
 
-def _lines(client: "Client", batch_id: str, form: Format) -> Iterator[bytes]:
+def _lines(client: "Client", form: Format, *, batch_id: str) -> Iterator[bytes]:
     if form is Format.json:
         return _json_array(client.results(batch_id))
     return client.export(batch_id, "ndjson" if form is Format.ndjson else "csv")
@@ -85,7 +85,7 @@ def _write_to_file(lines: Iterable[bytes], out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _print_table(client: "Client", batch_id: str, limit: int) -> None:
+def _print_table(client: "Client", batch_id: str, *, limit: int) -> None:
     from leaktrace.cli.terminal import messages, output
 
     rows = list(islice(client.results(batch_id), limit + 1))

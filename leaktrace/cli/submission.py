@@ -25,8 +25,8 @@ class Submission:
 def upload_all(
     client: Client,
     submission: Submission,
-    files: Iterable[SourceFile],
     *,
+    files: Iterable[SourceFile],
     tally: Tally,
     changed: Callable[[], None],
 ) -> None:

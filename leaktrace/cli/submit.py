@@ -51,7 +51,7 @@ def submit(
         batch = client.batch(resume) if resume else client.create_batch(name or paths[0].resolve().name)
         submission = Submission(batch)
         try:
-            _run(client, submission, paths, total=total, console=console, wait=wait)
+            _run(client, submission, paths=paths, total=total, console=console, wait=wait)
         except KeyboardInterrupt:
             console.print(_way_back(submission, paths), soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -74,8 +74,8 @@ def _count(paths: list[Path]) -> int | None:
 def _run(
     client: "Client",
     submission: "Submission",
-    paths: list[Path],
     *,
+    paths: list[Path],
     total: int | None,
     console: "Console",
     wait: bool,
@@ -87,7 +87,7 @@ def _run(
     tally = Tally(total=total)
     console.print(f"batch {submission.batch.id}", soft_wrap=True)
     with shown_progress(console, tally) as changed:
-        upload_all(client, submission, files_in_all(paths), tally=tally, changed=changed)
+        upload_all(client, submission, files=files_in_all(paths), tally=tally, changed=changed)
         if wait:
             await_outcome(client, submission, tally=tally, changed=changed)
 

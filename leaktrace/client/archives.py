@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -57,6 +58,7 @@ class _Budget:
         self._members_left = limits.members
 
     def spend(self, member_bytes: int) -> None:
+        """Count one member; raises ArchiveRefused when that is more than the limits allow."""
         self._bytes_left -= member_bytes
         self._members_left -= 1
         if self._bytes_left < 0 or self._members_left < 0:
@@ -83,44 +85,41 @@ def archive_files(path: Path, *, limits: ArchiveLimits | None = None) -> Iterato
     read = _zip_files if path.name.lower().endswith(".zip") else _tar_files
     chosen = limits or ArchiveLimits()
     try:
-        yield from read(path, chosen, _Budget(path, chosen))
+        yield from read(path, chosen, budget=_Budget(path, chosen))
     except BROKEN as error:
         raise ArchiveRefused(
             f"{path} cannot be read as an archive ({error}); check that it is whole"
         ) from error
 
 
-def _zip_files(path: Path, limits: ArchiveLimits, budget: _Budget) -> Iterator[SourceFile]:
+@dataclass(frozen=True)
+class _Member:
+    """A regular file inside, and how its content is unpacked, once."""
+
+    name: str
+    size_bytes: int
+    unpack: Callable[[], IO[bytes] | None]
+    encrypted: bool = False
+
+
+def _zip_files(path: Path, limits: ArchiveLimits, *, budget: _Budget) -> Iterator[SourceFile]:
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.is_dir():
-                continue
-            encrypted = bool(member.flag_bits & 1)
-            opener = _zip_opener(archive, member)
-            yield _read(
-                member.filename, member.file_size, opener, limits=limits, budget=budget, encrypted=encrypted
-            )
+        for entry in archive.infolist():
+            if not entry.is_dir():
+                encrypted = bool(entry.flag_bits & 1)
+                member = _Member(entry.filename, entry.file_size, partial(archive.open, entry), encrypted)
+                yield _read(member, limits, budget=budget)
 
 
-def _zip_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    return lambda: archive.open(member)
-
-
-def _tar_files(path: Path, limits: ArchiveLimits, budget: _Budget) -> Iterator[SourceFile]:
+def _tar_files(path: Path, limits: ArchiveLimits, *, budget: _Budget) -> Iterator[SourceFile]:
     header_type = _bounded_headers(limits)
     # A stream: nothing is sought, so a compressed archive is unpacked once, and only a block of it is in memory.
     with tarfile.open(path, "r|*", tarinfo=header_type) as archive:
-        for member in archive:
-            if not member.isreg():
-                continue
-            content = archive.extractfile(member)
-            if content is not None:
-                yield _read(member.name, member.size, partial(_itself, content), limits=limits, budget=budget)
+        for entry in archive:
+            if entry.isreg():
+                member = _Member(entry.name, entry.size, partial(archive.extractfile, entry))
+                yield _read(member, limits, budget=budget)
             archive.members = []  # type: ignore[attr-defined]  # or it would keep every header it has seen
-
-
-def _itself(content: IO[bytes]) -> IO[bytes]:
-    return content
 
 
 def _bounded_headers(limits: ArchiveLimits) -> type[tarfile.TarInfo]:
@@ -137,30 +136,22 @@ def _bounded_headers(limits: ArchiveLimits) -> type[tarfile.TarInfo]:
     return BoundedTarInfo
 
 
-def _read(
-    name: str,
-    size_bytes: int,
-    open_member: Callable[[], IO[bytes]],
-    *,
-    limits: ArchiveLimits,
-    budget: _Budget,
-    encrypted: bool = False,
-) -> SourceFile:
+def _read(member: _Member, limits: ArchiveLimits, *, budget: _Budget) -> SourceFile:
     """The member's content in memory, or why it is not to be had."""
-    budget.spend(size_bytes)
-    if not _is_inside(name):
-        return UnusableFile(name, "unsafe_path", "the name points outside the archive")
-    if encrypted:
-        return UnusableFile(name, "encrypted", "the file is encrypted; unpack the archive first")
-    if size_bytes > limits.member_bytes:
-        detail = f"has {size_bytes:,} bytes; at most {limits.member_bytes:,} are accepted"
-        return UnusableFile(name, "too_many_bytes", detail)
+    budget.spend(member.size_bytes)
+    if not _is_inside(member.name):
+        return UnusableFile(member.name, "unsafe_path", "the name points outside the archive")
+    if member.encrypted:
+        return UnusableFile(member.name, "encrypted", "the file is encrypted; unpack the archive first")
+    if member.size_bytes > limits.member_bytes:
+        detail = f"has {member.size_bytes:,} bytes; at most {limits.member_bytes:,} are accepted"
+        return UnusableFile(member.name, "too_many_bytes", detail)
     try:
-        with open_member() as content:
+        with member.unpack() or BytesIO() as content:
             data = content.read(limits.member_bytes + 1)
     except BROKEN as error:
-        return UnusableFile(name, "unreadable", f"cannot be unpacked: {error}")
-    return UploadFile.from_bytes(data, custom_id=str(PurePosixPath(name)))
+        return UnusableFile(member.name, "unreadable", f"cannot be unpacked: {error}")
+    return UploadFile.from_bytes(data, custom_id=str(PurePosixPath(member.name)))
 
 
 def _is_inside(name: str) -> bool:

@@ -87,13 +87,13 @@ class Client:
         Only a few groups of files are open at any time. Uploading the same files again resumes: what is there
         answers "duplicate". Nothing is sent until the iterator is read.
         """
-        return upload_files(self._transport, batch_id, files, parallel=parallel)
+        return upload_files(self._transport, files, batch_id=batch_id, parallel=parallel)
 
     def announce(
         self, batch_id: str, files: Iterable[UploadFile]
     ) -> Iterator[tuple[UploadFile, PresignedAnswer]]:
         """Announce files for upload straight to the object store; post those that answer "upload" with `post`."""
-        return announce_files(self._transport, batch_id, files)
+        return announce_files(self._transport, files, batch_id=batch_id)
 
     def post(self, file: UploadFile, target: PresignedAnswer) -> None:
         """Send one announced file to where its answer said."""
@@ -161,7 +161,7 @@ class Client:
         Raises:
             ResultsTruncated: the stream broke off before its end line.
         """
-        for document in result_documents(export_lines(self._transport, batch_id, "ndjson")):
+        for document in result_documents(export_lines(self._transport, "ndjson", batch_id=batch_id)):
             yield read_answer(Result, document)
 
     def export(self, batch_id: str, form: ExportFormat) -> Iterator[bytes]:
@@ -170,7 +170,7 @@ class Client:
         Raises:
             ResultsTruncated: the stream broke off.
         """
-        return export_lines(self._transport, batch_id, form)
+        return export_lines(self._transport, form, batch_id=batch_id)
 
     def attribution(self, image_id: str, *, model_version: str | None = None) -> Attribution:
         """The latest attribution of one image, or that of a model version."""

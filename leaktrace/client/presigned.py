@@ -22,7 +22,7 @@ NO_LIMIT = 1 << 62
 
 
 def announce_files(
-    transport: Transport, batch_id: str, files: Iterable[UploadFile]
+    transport: Transport, files: Iterable[UploadFile], *, batch_id: str
 ) -> Iterator[tuple[UploadFile, PresignedAnswer]]:
     """Announce in groups; each file with its answer, in order. Reads every file once, for its hash."""
     for group in group_files(files, max_files=ANNOUNCED_FILES, max_bytes=NO_LIMIT):

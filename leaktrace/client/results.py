@@ -17,7 +17,7 @@ ExportFormat = Literal["ndjson", "csv"]
 CONTENT_TYPES: dict[ExportFormat, str] = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
 
 
-def export_lines(transport: Transport, batch_id: str, form: ExportFormat) -> Iterator[bytes]:
+def export_lines(transport: Transport, form: ExportFormat, *, batch_id: str) -> Iterator[bytes]:
     """The lines as the service writes them, each with its newline; raises ResultsTruncated when they break off."""
     path = f"/v1/batches/{batch_id}/results"
     headers = {"Accept": CONTENT_TYPES[form]}

@@ -20,7 +20,7 @@ CONTENT_TYPE = "application/octet-stream"  # the service looks at the bytes, nev
 
 
 def upload_files(
-    transport: Transport, batch_id: str, files: Iterable[SourceFile], *, parallel: int
+    transport: Transport, files: Iterable[SourceFile], *, batch_id: str, parallel: int
 ) -> Iterator[FileAnswer]:
     """Send all files and yield an answer for each, in no particular order.
 
@@ -33,7 +33,7 @@ def upload_files(
         under_way: set[Future[list[FileAnswer]]] = set()
         try:
             for group in groups:
-                under_way.add(executor.submit(send_group, transport, batch_id, group))
+                under_way.add(executor.submit(send_group, transport, group, batch_id=batch_id))
                 if len(under_way) >= 2 * parallel:
                     done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                     yield from _answers(done)
@@ -47,7 +47,7 @@ def upload_files(
                 future.cancel()
 
 
-def send_group(transport: Transport, batch_id: str, group: list[UploadFile]) -> list[FileAnswer]:
+def send_group(transport: Transport, group: list[UploadFile], *, batch_id: str) -> list[FileAnswer]:
     """One request: the answers of a group's files, in their order."""
     readable, unreadable = _hashed(group)
     if not readable:
@@ -56,7 +56,7 @@ def send_group(transport: Transport, batch_id: str, group: list[UploadFile]) -> 
 
         def build() -> httpx.Request:
             opened.close()  # what an earlier try had opened
-            parts = [("files", _part(file, sha256, opened)) for file, sha256 in readable]
+            parts = [("files", _part(file, sha256, opened=opened)) for file, sha256 in readable]
             return transport.build_upload(f"/v1/batches/{batch_id}/images", files=parts)
 
         answers = json_of(transport.send(build)).get("data", [])
@@ -92,7 +92,7 @@ def _hashed(group: list[UploadFile]) -> tuple[list[tuple[UploadFile, str]], list
     return readable, unreadable
 
 
-def _part(file: UploadFile, sha256: str, opened: ExitStack) -> tuple[Any, ...]:
+def _part(file: UploadFile, sha256: str, *, opened: ExitStack) -> tuple[Any, ...]:
     content = opened.enter_context(file.open())
     shown_name = file.file_name.encode(errors="replace").decode()
     return (shown_name, content, CONTENT_TYPE, {"X-Custom-Id": file.custom_id, "X-Sha256": sha256})
