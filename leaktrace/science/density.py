@@ -98,6 +98,11 @@ class OpenSetDensity(BaseEstimator):
         columns = [self._novelty_of(checked, index) for index in range(len(self.classes_))]
         return np.stack(columns, axis=1)  # (B, K)
 
+    def scale(self, embeddings: ArrayLike) -> Floats:
+        """Embeddings (B, D) in the units of the known ones (B, d): standardised and, if so fitted, whitened."""
+        check_is_fitted(self)
+        return self._scaled(_embeddings(embeddings, name="given"))
+
     def p_values(self, embeddings: ArrayLike) -> Floats:
         """Conformal p-values (B, K): (1 + calibration images of c at least as novel) / (n_c + 1).
 
