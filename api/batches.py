@@ -17,7 +17,7 @@ from api.errors import BacklogTooLong
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
 from api.schemas import Batch, BatchCreate, BatchPage, BatchState, RetryAnswer, RetryRequest
 from leaktrace.logs import get_logger
-from leaktrace.objects import image_key, staged_key
+from leaktrace.objects import image_key, staged_key, thumbnail_key
 from leaktrace.queue import enqueue_after_commit
 from leaktrace.records import batches as records
 from leaktrace.records import models
@@ -179,7 +179,11 @@ def delete(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> R
     with transaction(services.engine) as session:
         deleted = delete_batch(session, caller.tenant_id, batch_id=batch_id, actor=caller.actor)
         services.store.delete(
-            [image_key(caller.tenant_id, sha256) for sha256 in deleted.sha256s]
+            [
+                key(caller.tenant_id, sha256)
+                for sha256 in deleted.sha256s
+                for key in (image_key, thumbnail_key)
+            ]
             + [staged_key(caller.tenant_id, item_id) for item_id in deleted.staged_item_ids]
         )
     log.info("batch_deleted", images=len(deleted.sha256s))

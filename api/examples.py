@@ -116,6 +116,23 @@ ATTRIBUTION: dict[str, Any] = {
     "timings": {"fetch": 0.004, "decode": 0.012, "attribute": 0.035},
     "created_at": EXAMPLE_TIME,
 }
+LABEL_CREATE: list[Any] = [
+    {"kind": "correct", "generator": "sdxl-1.0", "reason": "the author published the prompt"}
+]
+LABEL: list[Any] = [
+    {
+        "id": EXAMPLE_ID,
+        "sha256": EXAMPLE_SHA256,
+        "kind": "correct",
+        "generator": "sdxl-1.0",
+        "reason": "the author published the prompt",
+        "actor": "key:0f8a6f3a9d6c4c1e",
+        "model_version": "starter-3f1c0a9be2d4",
+        "density_version": "starter-density-51d0aa7e90cc",
+        "verdict": "unseen",
+        "created_at": EXAMPLE_TIME,
+    }
+]
 RESULT: list[Any] = [
     {
         "type": "result",
@@ -134,6 +151,8 @@ RESULT: list[Any] = [
             "height": 1024,
         },
         "attribution": ATTRIBUTION,
+        "label": None,
+        "appeal": None,
     }
 ]
 RESULT_PAGE: list[Any] = [{"data": RESULT, "next_cursor": None}]
@@ -149,5 +168,27 @@ GENERATORS: list[Any] = [
             }
         ],
         "model": {"version": "starter-3f1c0a9be2d4", "card": {"name": "starter"}},
+    }
+]
+CANDIDATES: list[Any] = [
+    {
+        "data": [
+            {
+                "id": EXAMPLE_ID,
+                "model_version": "starter-3f1c0a9be2d4",
+                "state": "open",
+                "size": 84,
+                "growth": 12,
+                "runs": 5,
+                "nearest_generator": "sd-2.1",
+                "novelty": 412.7,
+                "stability": 0.93,
+                "confidence": 0.88,
+                "sources": {"batches": 3, "days": 2, "formats": 1},
+                "medoids": [EXAMPLE_ID],
+                "created_at": EXAMPLE_TIME,
+                "seen_at": EXAMPLE_TIME,
+            }
+        ]
     }
 ]

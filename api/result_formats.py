@@ -23,7 +23,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 CSV_COLUMNS = (
     "custom_id", "file_name", "item_id", "state", "error_code", "error_detail", "verdict", "generator", "p_value",
     "smallest_p", "alpha", "reason", "probabilities", "image_id", "sha256", "size_bytes", "format", "width",
-    "height", "attribution_id", "model_version", "density_version", "attributed_at",
+    "height", "attribution_id", "model_version", "density_version", "attributed_at", "label", "label_generator",
 )  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def _cells(result: Result) -> list[object]:
         cells += [found.id, found.model_version, found.density_version, found.created_at.isoformat()]
     else:
         cells += [None] * 4
+    cells += [result.label.kind, result.label.generator] if result.label else [None] * 2
     return [_harmless(cell) for cell in cells]
 
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import examples
 from api.schemas import ItemState, Refusal, VerdictName
-from leaktrace.records import models
+from leaktrace.records import models, open_set_models
+from leaktrace.records.labels import LabelKind
 from leaktrace.records.results import ResultRow
 
 
@@ -51,8 +52,25 @@ class ImageFacts(BaseModel):
     height: int | None
 
 
+class Label(BaseModel):
+    """What a person said of an image's content, and what the model had said when they did."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": examples.LABEL})
+
+    id: UUID
+    sha256: str
+    kind: LabelKind
+    generator: str | None = Field(description="Null: no known generator made it.")
+    reason: str
+    actor: str
+    model_version: str | None
+    density_version: str | None
+    verdict: VerdictName | None = Field(description="The model's own, at that time.")
+    created_at: datetime
+
+
 class Result(BaseModel):
-    """One item of a batch and what became of it."""
+    """One item of a batch and what became of it. What people say stands beside the model's answer, never over it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.RESULT})
 
@@ -65,6 +83,8 @@ class Result(BaseModel):
     error: Refusal | None
     image: ImageFacts | None
     attribution: Attribution | None
+    label: Label | None = Field(None, description="The newest confirmation or correction of this content.")
+    appeal: Label | None = Field(None, description="An appeal that nobody has answered yet.")
 
 
 class ResultPage(BaseModel):
@@ -104,7 +124,7 @@ class Generators(BaseModel):
 
 def build_result(row: ResultRow) -> Result:
     """The result of one item."""
-    item, image, attribution = row
+    item, image, attribution, standing = row
     error = None
     if item.error_code is not None:
         error = Refusal(code=item.error_code, detail=item.error_detail or "")
@@ -117,7 +137,13 @@ def build_result(row: ResultRow) -> Result:
         error=error,
         image=None if image is None else ImageFacts.model_validate(image),
         attribution=None if attribution is None else build_attribution(attribution),
+        label=_label(standing.judgement) if standing else None,
+        appeal=_label(standing.appeal) if standing else None,
     )
+
+
+def _label(label: open_set_models.Label | None) -> Label | None:
+    return None if label is None else Label.model_validate(label)
 
 
 def build_attribution(attribution: models.Attribution) -> Attribution:

@@ -154,6 +154,11 @@ def staged_key(tenant_id: UUID, item_id: UUID) -> str:
     return f"staged/{tenant_id}/{item_id}"
 
 
+def thumbnail_key(tenant_id: UUID, sha256: str) -> str:
+    """A small picture of an image that a person should look at; made by workers, deleted with the image."""
+    return f"thumbnails/{tenant_id}/{sha256}"
+
+
 def density_key(model_version: str, density_version: str) -> str:
     """Where a density artefact of a model version is published."""
     return f"densities/{model_version}/{density_version}.safetensors"

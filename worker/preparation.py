@@ -15,6 +15,7 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectMissing, ObjectStore, image_key, staged_key
 from leaktrace.records.leases import LeasedItem
 from leaktrace.records.outcomes import Failure, Outcome, VerifiedImage
+from leaktrace.science.fingerprint import perceptual_hash
 from leaktrace.science.images import ImageRefused
 
 if TYPE_CHECKING:
@@ -108,7 +109,13 @@ class Preparer:
             detail = f"The image could not be prepared: {type(error).__name__}."
             return _failed(work, "attribution_failed", detail, image=image)
         header = prepared.header
-        described = replace(image, format=header.format, width=header.width, height=header.height)
+        described = replace(
+            image,
+            format=header.format,
+            width=header.width,
+            height=header.height,
+            perceptual_hash=perceptual_hash(prepared.crops),
+        )
         took = {**seconds, "decode": time.perf_counter() - started}
         return Preparation(work, described, prepared, took)
 

@@ -18,11 +18,13 @@ from leaktrace.objects import ObjectStore, connect_store
 from leaktrace.queue import ShardQueue
 from leaktrace.records.database import connect_database, transaction
 from leaktrace.records.registry import remove_worker
+from leaktrace.science.discovery import DiscoveryRules
 from leaktrace.science.images import DecodeLimits
 from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
 from worker.decoding import FrugalDecoder
+from worker.discovery import Discoverer
 from worker.executor import AttributionExecutor
 from worker.expiry import expire
 from worker.halt import Halt
@@ -32,6 +34,7 @@ from worker.loaded_models import LoadedModel, free_device_memory, is_out_of_memo
 from worker.pipeline import ShardPipeline
 from worker.preparation import Preparer
 from worker.progress import Progress
+from worker.quarantine import quarantine_rules
 from worker.refit import refit
 from worker.registration import insist, register
 from worker.solitude import Solitude
@@ -70,6 +73,9 @@ class WorkerProcess:
             queue=queue,
             max_attempts=settings.max_attempts,
             resend_after_seconds=settings.sweep_interval_seconds * SWEEPS_BEFORE_RESENDING,
+        )
+        self._discoverer = Discoverer(
+            engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
 
     def ready(self, *, takes_shards: bool) -> None:
@@ -118,6 +124,13 @@ class WorkerProcess:
             refit(self._model.attributor, engine=self._engine, store=self._store)
         except Unavailable as error:
             log.warning("refit_broken_off", error=str(error))
+
+    def discover(self) -> None:
+        """See `Discoverer.run`."""
+        try:
+            self._discoverer.run(self._model.attributor)
+        except Unavailable as error:
+            log.warning("discovery_broken_off", error=str(error))
 
     def _make_pipeline(self, settings: Settings) -> ShardPipeline:
         limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

@@ -5,7 +5,7 @@ A message that nobody took before the next one is due expires: jobs do not pile 
 
 from typing import Any
 
-from leaktrace.queue import EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.queue import DISCOVER, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
 from leaktrace.settings import Settings
 
 
@@ -15,6 +15,7 @@ def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
         SWEEP: settings.sweep_interval_seconds,
         EXPIRE_BATCHES: settings.expiry_interval_seconds,
         REFIT_DENSITY: settings.refit_interval_seconds,
+        DISCOVER: settings.discovery_interval_seconds,
     }
     return {
         task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}

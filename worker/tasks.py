@@ -5,7 +5,7 @@ Every one is safe to run twice, since a message may be delivered twice.
 
 from uuid import UUID
 
-from leaktrace.queue import ATTRIBUTE_SHARD, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.queue import ATTRIBUTE_SHARD, DISCOVER, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
 from worker.app import app
 from worker.process import current
 
@@ -32,3 +32,9 @@ def expire_batches() -> None:
 def refit_density() -> None:
     """Look whether the density needs a refit."""
     current().refit_density()
+
+
+@app.task(name=DISCOVER)
+def discover() -> None:
+    """Look for groups among the images that nobody knows."""
+    current().discover()

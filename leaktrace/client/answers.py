@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaktrace.client.errors import UnexpectedAnswer
 
+LabelKind = Literal["confirm", "correct", "appeal"]
 FINISHED_STATES = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
@@ -117,8 +118,21 @@ class Attribution(Answer):
     created_at: datetime | None = None
 
 
+class Label(Answer):
+    """What a person said of an image's content; `generator` is None where no known generator made it."""
+
+    id: str
+    sha256: str
+    kind: LabelKind
+    generator: str | None = None
+    reason: str
+    actor: str
+    verdict: str | None = None
+    created_at: datetime
+
+
 class Result(Answer):
-    """One item's outcome: an attribution when it succeeded, an error when it failed."""
+    """One item's outcome: an attribution when it succeeded, an error when it failed, and what people say of it."""
 
     type: Literal["result"] = "result"
     item_id: str
@@ -129,6 +143,8 @@ class Result(Answer):
     error: Problem | None = None
     image: ImageFacts | None = None
     attribution: Attribution | None = None
+    label: Label | None = None
+    appeal: Label | None = None
 
 
 class Generator(Answer):
@@ -139,6 +155,25 @@ class Generator(Answer):
     kind: str = "known"
     images: int = 0
     median_p_value: float | None = None
+
+
+class Candidate(Answer):
+    """A group of unseen images that may be a generator without a name; `medoids` are image ids, the typical first."""
+
+    id: str
+    model_version: str
+    state: str = "open"
+    size: int
+    growth: int = 0
+    runs: int = 1
+    nearest_generator: str
+    novelty: float
+    stability: float
+    confidence: float
+    sources: dict[str, int] = Field(default_factory=dict)
+    medoids: list[str] = Field(default_factory=list)
+    created_at: datetime
+    seen_at: datetime
 
 
 class RetryAnswer(Answer):

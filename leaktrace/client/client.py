@@ -15,8 +15,11 @@ import httpx
 from leaktrace.client.answers import (
     Attribution,
     Batch,
+    Candidate,
     FileAnswer,
     Generator,
+    Label,
+    LabelKind,
     PresignedAnswer,
     Result,
     RetryAnswer,
@@ -178,6 +181,23 @@ class Client:
         answer = self._transport.request("GET", f"/v1/images/{image_id}/attribution", params=params)
         return read_answer(Attribution, json_of(answer))
 
+    def label(self, image_id: str, kind: LabelKind, *, reason: str, generator: str | None = None) -> Label:
+        """Confirm or correct what was said of an image, or appeal against it.
+
+        A correction without a generator says that no known one made the image.
+        """
+        body: dict[str, Any] = {"kind": kind, "reason": reason}
+        if kind != "confirm":
+            body |= {"generator": generator}
+        headers = {"Idempotency-Key": str(uuid4())}
+        path = f"/v1/images/{image_id}/labels"
+        return read_answer(Label, json_of(self._transport.request("POST", path, json=body, headers=headers)))
+
+    def labels(self, image_id: str) -> list[Label]:
+        """All that was said of an image's content, the newest first."""
+        document = json_of(self._transport.request("GET", f"/v1/images/{image_id}/labels"))
+        return [read_answer(Label, entry) for entry in document.get("data", [])]
+
     def cancel(self, batch_id: str) -> Batch:
         """Stop what has not begun; what is under way is finished first."""
         return self._batch("POST", f"/v1/batches/{batch_id}/cancel")
@@ -200,6 +220,16 @@ class Client:
         """The generators that the service's model knows."""
         document = json_of(self._transport.request("GET", "/v1/generators"))
         return [read_answer(Generator, entry) for entry in document.get("data", [])]
+
+    def candidates(self) -> list[Candidate]:
+        """Groups among the tenant's unseen images that may be generators without a name, the surest first."""
+        document = json_of(self._transport.request("GET", "/v1/generators/candidates"))
+        return [read_answer(Candidate, entry) for entry in document.get("data", [])]
+
+    def medoid(self, candidate_id: str, number: int = 0) -> bytes:
+        """A thumbnail (JPEG) of a candidate's most typical images; 0 is the most typical of all."""
+        path = f"/v1/generators/candidates/{candidate_id}/medoids/{number}"
+        return self._transport.request("GET", path).content
 
     def _batch(self, method: str, path: str, **sent: Any) -> Batch:
         return read_answer(Batch, json_of(self._transport.request(method, path, **sent)))

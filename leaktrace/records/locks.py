@@ -10,6 +10,7 @@ SWEEP_LOCK = 7_201_002
 EXPIRY_LOCK = 7_201_003
 REFIT_LOCK = 7_201_004
 EMBEDDING_INDEX_LOCK = 7_201_005
+DISCOVERY_LOCK = 7_201_006
 
 
 def try_lock(session: Session, key: int) -> bool:

@@ -42,7 +42,7 @@ DENSITY_STATES = ("candidate", "shadow", "active", "retired")
 VERDICTS = ("generator", "unseen", "inconclusive")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
 
 
@@ -66,11 +66,11 @@ class Base(DeclarativeBase):
     }
 
 
-def _uuid7() -> Mapped[UUID]:
+def uuid7_key() -> Mapped[UUID]:
     return mapped_column(primary_key=True, server_default=text("uuidv7()"))
 
 
-def _now() -> Mapped[datetime]:
+def created_now() -> Mapped[datetime]:
     return mapped_column(server_default=func.now())
 
 
@@ -83,10 +83,10 @@ class Tenant(Base):
 
     __tablename__ = "tenants"
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     name: Mapped[str] = mapped_column(unique=True)
     daily_image_quota: Mapped[int | None] = mapped_column(BigInteger)  # null: the service's default
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
 
 
 class ApiKey(Base):
@@ -94,13 +94,13 @@ class ApiKey(Base):
 
     __tablename__ = "api_keys"
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     public_id: Mapped[str] = mapped_column(unique=True)
     secret_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     name: Mapped[str]
     scopes: Mapped[list[str]]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -120,9 +120,9 @@ class Batch(Base):
     """Images submitted together. One timestamp a state, set when the state is entered."""
 
     __tablename__ = "batches"
-    __table_args__ = (_one_of("state", BATCH_STATES), Index(None, "tenant_id", "id"))
+    __table_args__ = (one_of("state", BATCH_STATES), Index(None, "tenant_id", "id"))
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     name: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(
@@ -130,7 +130,7 @@ class Batch(Base):
     )  # the client's metadata
     state: Mapped[str] = mapped_column(server_default="uploading")
     error: Mapped[str | None]  # why the batch itself could not be taken
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
     expires_at: Mapped[datetime]
     validating_at: Mapped[datetime | None]
     queued_at: Mapped[datetime | None]
@@ -149,14 +149,15 @@ class Image(Base):
     __tablename__ = "images"
     __table_args__ = (UniqueConstraint("tenant_id", "sha256"),)
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[str | None]  # known once decoded
     width: Mapped[int | None]
     height: Mapped[int | None]
-    created_at: Mapped[datetime] = _now()
+    perceptual_hash: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = created_now()
 
 
 class Shard(Base):
@@ -164,20 +165,20 @@ class Shard(Base):
 
     __tablename__ = "shards"
     __table_args__ = (
-        _one_of("state", SHARD_STATES),
+        one_of("state", SHARD_STATES),
         Index("ix_shards_unfinished", "batch_id", postgresql_where=text("state <> 'done'")),
         Index("ix_shards_open_lease", "lease_expires_at", postgresql_where=text("state = 'leased'")),
     )
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     state: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))  # claims that a worker began
     lease_owner: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = _now()
-    enqueued_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
+    enqueued_at: Mapped[datetime] = created_now()
     finished_at: Mapped[datetime | None]
 
 
@@ -190,7 +191,7 @@ class Item(Base):
 
     __tablename__ = "items"
     __table_args__ = (
-        _one_of("state", ITEM_STATES),
+        one_of("state", ITEM_STATES),
         UniqueConstraint("batch_id", "custom_id"),
         Index(None, "batch_id", "state", "id"),
         Index(None, "shard_id"),
@@ -202,7 +203,7 @@ class Item(Base):
         ),
     )
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     custom_id: Mapped[str]
@@ -215,7 +216,7 @@ class Item(Base):
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
     attribution_id: Mapped[UUID | None] = mapped_column(ForeignKey("attributions.id"))
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
     finished_at: Mapped[datetime | None]
 
 
@@ -228,7 +229,7 @@ class ModelVersion(Base):
     card: Mapped[dict[str, Any]]
     classes: Mapped[list[str]]
     embedding_dim: Mapped[int]
-    registered_at: Mapped[datetime] = _now()
+    registered_at: Mapped[datetime] = created_now()
 
 
 class DensityVersion(Base):
@@ -236,7 +237,7 @@ class DensityVersion(Base):
 
     __tablename__ = "density_versions"
     __table_args__ = (
-        _one_of("state", DENSITY_STATES),
+        one_of("state", DENSITY_STATES),
         Index(
             "uq_density_versions_active",
             "model_version",
@@ -254,7 +255,7 @@ class DensityVersion(Base):
     known_images: Mapped[int]
     details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     reason: Mapped[str]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
 
@@ -264,12 +265,12 @@ class Refit(Base):
 
     __tablename__ = "refits"
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
     density_version: Mapped[str | None] = mapped_column(ForeignKey("density_versions.version"))
     outcome: Mapped[str]  # published | no_change | refused
     reason: Mapped[str]
-    at: Mapped[datetime] = _now()
+    at: Mapped[datetime] = created_now()
 
 
 class Attribution(Base):
@@ -280,9 +281,10 @@ class Attribution(Base):
 
     __tablename__ = "attributions"
     __table_args__ = (
-        _one_of("verdict", VERDICTS),
+        one_of("verdict", VERDICTS),
         UniqueConstraint("image_id", "model_version"),
         Index(None, "model_version", "density_version"),
+        Index("ix_attributions_unseen", "model_version", "id", postgresql_where=text("verdict = 'unseen'")),
         Index("ix_attributions_generator", "tenant_id", "model_version", "generator", "p_value"),
         ForeignKeyConstraint(
             ["density_version", "model_version"],
@@ -290,7 +292,7 @@ class Attribution(Base):
         ),
     )
 
-    id: Mapped[UUID] = _uuid7()
+    id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
     model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
@@ -307,7 +309,7 @@ class Attribution(Base):
     extended: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     timings: Mapped[dict[str, Any]]  # seconds a stage: fetch, decode, attribute
     embedding: Mapped[Any] = mapped_column(Vector())
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
 
 
 class Worker(Base):
@@ -319,8 +321,8 @@ class Worker(Base):
     model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
     density_version: Mapped[str]
     device: Mapped[str]
-    started_at: Mapped[datetime] = _now()
-    seen_at: Mapped[datetime] = _now()
+    started_at: Mapped[datetime] = created_now()
+    seen_at: Mapped[datetime] = created_now()
 
 
 class IdempotencyKey(Base):
@@ -335,7 +337,7 @@ class IdempotencyKey(Base):
     status: Mapped[int | None]
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[dict[str, Any] | None]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = created_now()
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -351,4 +353,4 @@ class AuditEvent(Base):
     action: Mapped[str]  # for example "batch.cancelled"
     subject: Mapped[str]
     details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    at: Mapped[datetime] = _now()
+    at: Mapped[datetime] = created_now()

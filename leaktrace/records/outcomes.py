@@ -26,6 +26,7 @@ class VerifiedImage:
     format: str | None = None
     width: int | None = None
     height: int | None = None
+    perceptual_hash: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,7 @@ def _describe_images(session: Session, tenant_id: UUID, read: Mapping[str, Verif
         facts = read[image.sha256]
         if image.format is None and facts.format is not None:
             image.format, image.width, image.height = facts.format, facts.width, facts.height
+            image.perceptual_hash = facts.perceptual_hash
     session.flush()
     return {image.sha256: image.id for image in images}
 

@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from leaktrace.errors import NotFound
+from leaktrace.records.labels import Standing, standing_of
 from leaktrace.records.models import Attribution, Image, Item
 
-ResultRow = tuple[Item, Image | None, Attribution | None]
+ResultRow = tuple[Item, Image | None, Attribution | None, Standing | None]
 
 
 class AttributionNotFound(NotFound):
@@ -58,7 +59,12 @@ def list_results(
         statement = statement.where(Attribution.verdict == chosen.verdict)
     if chosen.generator is not None:
         statement = statement.where(Attribution.generator == chosen.generator)
-    return [(item, image, attribution) for item, image, attribution in session.execute(statement)]
+    rows = session.execute(statement).all()
+    standings = standing_of(session, tenant_id, [image.sha256 for _, image, _ in rows if image is not None])
+    return [
+        (item, image, attribution, standings.get(image.sha256) if image is not None else None)
+        for item, image, attribution in rows
+    ]
 
 
 def find_attribution(

@@ -15,7 +15,15 @@ from sklearn.base import BaseEstimator
 from sklearn.covariance import LedoitWolf
 from sklearn.utils.validation import check_is_fitted
 
-from leaktrace.science.density_file import DensityParts, DensityUnusable, pack, unpack
+from leaktrace.science.density_file import (
+    CalibrationSet,
+    DensityParts,
+    DensityUnusable,
+    EnrolledHead,
+    pack,
+    unpack,
+)
+from leaktrace.science.embedding_sets import check_sets, checked_embeddings, checked_labelled
 from leaktrace.science.kde import GaussianKDE
 
 __all__ = ["BANDWIDTHS", "DensityUnusable", "GaussianKDE", "OpenSetDensity"]
@@ -45,7 +53,9 @@ class OpenSetDensity(BaseEstimator):
     classes_ : (K,) str ; bandwidths_ : (K,) ; calibration_counts_ : (K,) int ; smallest_p_ : (K,) 1 / (n_c + 1)
     mean_, deviation_ : (D,) of the known embeddings ; varying_ : (D,) which dimensions are used
     whitening_ : (d, d) for the varying ones, or None
-    calibration_scores_ : K sorted arrays of novelty.
+    calibration_scores_ : K sorted arrays of novelty
+    calibration_ : the calibration images themselves, when their gates were given, or None
+    head_ : prototypes and temperature of the classes that were enrolled after training, or None
 
     Source: class-conditional (Mondrian) conformal prediction, Vovk, Gammerman and Shafer 2005, section 4.5.
     """
@@ -70,33 +80,53 @@ class OpenSetDensity(BaseEstimator):
         *,
         calibration_embeddings: ArrayLike,
         calibration_labels: ArrayLike,
+        calibration_gates: ArrayLike | None = None,
     ) -> Self:
         """Fit on known embeddings (N, D) and calibrate on others (M, D) of the same classes, in float32.
 
+        With their gates (M, D) the calibration images are kept, which an enrolment and a refit need.
+
         Raises ValueError when shapes, classes or values do not fit, or when the two sets share an embedding.
         """
-        known, known_labels = _labelled(embeddings, labels, name="known")
-        calibration, calibration_of = _labelled(
+        known, known_labels = checked_labelled(embeddings, labels, name="known")
+        calibration, calibration_of = checked_labelled(
             calibration_embeddings, calibration_labels, name="calibration"
         )
         classes = np.unique(known_labels)
-        _check_sets(known, calibration, known_classes=classes, calibration_labels=calibration_of)
+        check_sets(known, calibration, known_classes=classes, calibration_labels=calibration_of)
         self._fit_densities(known, known_labels, classes=classes, bandwidths=None)
         self.calibration_scores_ = [
             np.sort(self._novelty_of(calibration[calibration_of == name], index))
             for index, name in enumerate(classes)
         ]
+        self._keep_calibration(calibration, calibration_of, calibration_gates)
+        self.head_: EnrolledHead | None = None
         self._count()
         return self
+
+    def _keep_calibration(
+        self, embeddings: NDArray[np.float32], labels: NDArray[np.str_], gates: ArrayLike | None
+    ) -> None:
+        self.calibration_: CalibrationSet | None = None
+        if gates is not None:
+            kept = checked_embeddings(gates, name="calibration gates'")
+            if kept.shape != embeddings.shape:
+                raise ValueError(f"calibration gates are {kept.shape}, their embeddings {embeddings.shape}")
+            self.calibration_ = CalibrationSet(embeddings, kept, np.searchsorted(self.classes_, labels))
 
     def novelty(self, embeddings: ArrayLike) -> Floats:
         """-log density (B, K) in nats of embeddings (B, D): higher means less like that class."""
         check_is_fitted(self)
-        checked = _embeddings(embeddings, name="given")
+        checked = checked_embeddings(embeddings, name="given")
         if checked.shape[1] != len(self.mean_):
             raise ValueError(f"embeddings have {checked.shape[1]} dimensions; {len(self.mean_)} were fitted")
         columns = [self._novelty_of(checked, index) for index in range(len(self.classes_))]
         return np.stack(columns, axis=1)  # (B, K)
+
+    def scale(self, embeddings: ArrayLike) -> Floats:
+        """Embeddings (B, D) in the units of the known ones (B, d): standardised and, if so fitted, whitened."""
+        check_is_fitted(self)
+        return self._scaled(checked_embeddings(embeddings, name="given"))
 
     def p_values(self, embeddings: ArrayLike) -> Floats:
         """Conformal p-values (B, K): (1 + calibration images of c at least as novel) / (n_c + 1).
@@ -129,29 +159,49 @@ class OpenSetDensity(BaseEstimator):
                 f"{count}, which gives p-values down to {self.smallest_p_[index]:.4f}"
             )
 
+    def fit_class(self, embeddings: ArrayLike, *, calibration_embeddings: ArrayLike) -> tuple[float, Floats]:
+        """Bandwidth and sorted calibration novelty that one more class would have, in the scales fitted here."""
+        points = self.scale(embeddings)
+        kde = GaussianKDE(bandwidths=self.bandwidths, folds=self.folds).fit(points)
+        novelty = np.round(-kde.score_samples(self.scale(calibration_embeddings)), _NOVELTY_DECIMALS)
+        return kde.bandwidth_, np.sort(novelty)
+
     def to_bytes(self) -> bytes:
         """The fitted density as one safetensors file with a JSON header; nothing in it can be executed."""
+        return pack(self.parts())
+
+    def parts(self) -> DensityParts:
+        """All that the fitted density is made of."""
         check_is_fitted(self)
-        return pack(
-            DensityParts(
-                model_version=self.model_version,
-                whiten=self.whiten,
-                classes=tuple(str(name) for name in self.classes_),
-                embeddings=self.embeddings_,
-                labels=self.labels_,
-                bandwidths=self.bandwidths_,
-                calibration_scores=tuple(self.calibration_scores_),
-            )
+        return DensityParts(
+            model_version=self.model_version,
+            whiten=self.whiten,
+            classes=tuple(str(name) for name in self.classes_),
+            embeddings=self.embeddings_,
+            labels=self.labels_,
+            bandwidths=self.bandwidths_,
+            calibration_scores=tuple(self.calibration_scores_),
+            calibration=self.calibration_,
+            head=self.head_,
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote; raises DensityUnusable when it is damaged or contradicts itself."""
-        parts = unpack(data)
+        return cls.from_parts(unpack(data))
+
+    @classmethod
+    def from_parts(cls, parts: DensityParts) -> Self:
+        """A fitted density from what `parts` gave."""
         density = cls(model_version=parts.model_version, whiten=parts.whiten)
+        density.head_, density.calibration_ = parts.head, parts.calibration
         classes = np.array(parts.classes)
         density._fit_densities(
-            parts.embeddings, classes[parts.labels], classes=classes, bandwidths=parts.bandwidths
+            parts.embeddings,
+            classes[parts.labels],
+            classes=classes,
+            bandwidths=parts.bandwidths,
+            enrolled=parts.head.names if parts.head else (),
         )
         density.calibration_scores_ = list(parts.calibration_scores)
         density._count()
@@ -164,12 +214,17 @@ class OpenSetDensity(BaseEstimator):
         *,
         classes: NDArray[np.str_],
         bandwidths: Floats | None,
+        enrolled: Sequence[str] = (),
     ) -> None:
-        """Scale on all known embeddings together; then one density a class, its bandwidth given or sought."""
+        """Scale on all known embeddings together; then one density a class, its bandwidth given or sought.
+
+        Enrolled classes have no say in the scales, so that their coming moves no p-value of another class.
+        """
         self.classes_ = classes
         self.embeddings_ = known
         self.labels_ = np.searchsorted(classes, labels)
-        self._fit_scales(known)
+        trained = ~np.isin(labels, enrolled)
+        self._fit_scales(known[trained], self.labels_[trained])
         self.densities_: list[GaussianKDE] = []
         for index, name in enumerate(classes):
             points = self._scaled(known[self.labels_ == index])
@@ -184,7 +239,7 @@ class OpenSetDensity(BaseEstimator):
             self.densities_.append(kde.fit(points))
         self.bandwidths_: Floats = np.array([kde.bandwidth_ for kde in self.densities_])
 
-    def _fit_scales(self, known: NDArray[np.float32]) -> None:
+    def _fit_scales(self, known: NDArray[np.float32], labels: NDArray[np.intp]) -> None:
         self.mean_: Floats = known.mean(axis=0, dtype=np.float64)
         self.deviation_: Floats = known.std(axis=0, dtype=np.float64)
         # A dimension that never varies says nothing of the known, and would pull every bandwidth towards zero.
@@ -195,15 +250,7 @@ class OpenSetDensity(BaseEstimator):
             )
         self.whitening_: Floats | None = None
         if self.whiten:
-            self.whitening_ = self._within_class_whitening(self._scaled(known))
-
-    def _within_class_whitening(self, standardised: Floats) -> Floats:
-        """W (d, d) such that W' S W = 1 for the shrunk covariance S of what is left when class means are taken off."""
-        means = np.stack([standardised[self.labels_ == c].mean(axis=0) for c in range(len(self.classes_))])
-        covariance = LedoitWolf(assume_centered=True).fit(standardised - means[self.labels_]).covariance_
-        variances, directions = np.linalg.eigh(covariance)
-        whitening: Floats = directions / np.sqrt(np.maximum(variances, _SMALLEST_DEVIATION**2))
-        return whitening
+            self.whitening_ = _within_class_whitening(self._scaled(known), labels)
 
     def _scaled(self, embeddings: NDArray[np.float32]) -> Floats:
         centred = embeddings[:, self.varying_].astype(np.float64) - self.mean_[self.varying_]
@@ -220,42 +267,11 @@ class OpenSetDensity(BaseEstimator):
         self.smallest_p_: Floats = 1 / (self.calibration_counts_ + 1)
 
 
-def _embeddings(values: ArrayLike, *, name: str) -> NDArray[np.float32]:
-    embeddings = np.asarray(values, dtype=np.float32)
-    if embeddings.ndim != 2 or not embeddings.shape[1]:
-        raise ValueError(f"the {name} embeddings have shape {embeddings.shape}; (rows, dimensions) is needed")
-    bad = int((~np.isfinite(embeddings)).any(axis=1).sum())
-    if bad:
-        raise ValueError(f"{bad} of {len(embeddings)} {name} embeddings are not finite")
-    return embeddings
-
-
-def _labelled(
-    values: ArrayLike, labels: ArrayLike, *, name: str
-) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    embeddings, names = _embeddings(values, name=name), np.asarray(labels, dtype=np.str_)
-    if names.shape != (len(embeddings),) or not len(embeddings):
-        raise ValueError(f"{len(embeddings)} {name} embeddings came with labels of shape {names.shape}")
-    return embeddings, names
-
-
-def _check_sets(
-    known: NDArray[np.float32],
-    calibration: NDArray[np.float32],
-    *,
-    known_classes: NDArray[np.str_],
-    calibration_labels: NDArray[np.str_],
-) -> None:
-    """Known and calibration must agree in dimension and classes, and share no embedding."""
-    if known.shape[1] != calibration.shape[1]:
-        raise ValueError(
-            f"known embeddings have {known.shape[1]} dimensions, calibration {calibration.shape[1]}"
-        )
-    difference = sorted(set(known_classes.tolist()) ^ set(calibration_labels.tolist()))
-    if difference:
-        raise ValueError(f"classes {difference} are in only one of the known and the calibration set")
-    shared = {row.tobytes() for row in known} & {row.tobytes() for row in calibration}
-    if shared:
-        raise ValueError(
-            f"{len(shared)} of {len(calibration)} calibration embeddings are also known ones; keep the sets apart"
-        )
+def _within_class_whitening(standardised: Floats, labels: NDArray[np.intp]) -> Floats:
+    """W (d, d) such that W' S W = 1 for the shrunk covariance S of what is left when class means are taken off."""
+    _, rows = np.unique(labels, return_inverse=True)
+    means = np.stack([standardised[rows == row].mean(axis=0) for row in range(rows.max() + 1)])
+    covariance = LedoitWolf(assume_centered=True).fit(standardised - means[rows]).covariance_
+    variances, directions = np.linalg.eigh(covariance)
+    whitening: Floats = directions / np.sqrt(np.maximum(variances, _SMALLEST_DEVIATION**2))
+    return whitening

@@ -1,5 +1,8 @@
 """The file of a fitted density: safetensors with one JSON entry, checked for contradictions when it is read.
 
+Classes that were enrolled after training stand in it with their prototypes and the temperature that goes with them, so
+that everything which judges an image is one artefact, swapped whole.
+
 Arrays and JSON only, so that reading a file from a bucket can never run what it holds. It knows nothing of how the
 arrays are fitted or used.
 """
@@ -16,6 +19,12 @@ from safetensors.numpy import load, save
 from leaktrace.errors import Unavailable
 
 _FORMAT = "leaktrace-density-1"
+# What an enrolment and a refit need beyond a verdict; a density without them still judges.
+_OPTIONAL_ARRAYS: dict[str, np.dtype[Any]] = {
+    "calibration_embeddings": np.dtype(np.float32),
+    "calibration_gates": np.dtype(np.float32),
+    "enrolled_prototypes": np.dtype(np.float32),
+}
 _ARRAYS: dict[str, np.dtype[Any]] = {
     "embeddings": np.dtype(np.float32),
     "labels": np.dtype(np.int64),
@@ -31,8 +40,29 @@ class DensityUnusable(Unavailable):
 
 
 @dataclass(frozen=True)
+class EnrolledHead:
+    """Prototypes (E, M, D) of the classes `names`, enrolled after training, and the temperature of the whole head."""
+
+    names: tuple[str, ...]
+    prototypes: NDArray[np.float32]
+    temperature: float
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """The calibration images: embeddings (M, D), gates (M, D), and labels (M,) that index the density's classes."""
+
+    embeddings: NDArray[np.float32]
+    gates: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class DensityParts:
-    """What a density is made of: `labels` (N,) index `classes`; sorted calibration scores, one array a class."""
+    """What a density is made of: `labels` (N,) index `classes`; sorted calibration scores, one array a class.
+
+    `calibration` is there where a refit or an enrolment shall be possible, `head` where classes were enrolled.
+    """
 
     model_version: str
     whiten: bool
@@ -41,11 +71,13 @@ class DensityParts:
     labels: NDArray[np.int64]
     bandwidths: NDArray[np.float64]
     calibration_scores: tuple[NDArray[np.float64], ...]
+    calibration: CalibrationSet | None = None
+    head: EnrolledHead | None = None
 
 
 def pack(parts: DensityParts) -> bytes:
     """One safetensors file, the same bytes for the same parts."""
-    card = {
+    card: dict[str, Any] = {
         "format": _FORMAT,
         "model_version": parts.model_version,
         "whiten": parts.whiten,
@@ -59,6 +91,15 @@ def pack(parts: DensityParts) -> bytes:
         "bandwidths": np.ascontiguousarray(parts.bandwidths),
         "calibration_scores": np.concatenate(parts.calibration_scores),
     }
+    if parts.calibration is not None:
+        # By class, as the scores are, so that the counts say whose each row is.
+        order = np.argsort(parts.calibration.labels, kind="stable")
+        arrays["calibration_embeddings"] = np.ascontiguousarray(parts.calibration.embeddings[order])
+        arrays["calibration_gates"] = np.ascontiguousarray(parts.calibration.gates[order])
+    if parts.head is not None:
+        card["enrolled"] = list(parts.head.names)
+        card["temperature"] = parts.head.temperature
+        arrays["enrolled_prototypes"] = np.ascontiguousarray(parts.head.prototypes)
     packed: bytes = save(arrays, metadata={"density": json.dumps(card, sort_keys=True)})
     return packed
 
@@ -77,6 +118,8 @@ def unpack(data: bytes) -> DensityParts:
             labels=arrays["labels"],
             bandwidths=arrays["bandwidths"],
             calibration_scores=_per_class(arrays["calibration_scores"], counts),
+            calibration=_calibration(arrays, counts),
+            head=_head(card, arrays),
         )
         _check_parts(parts, stated_bandwidths=card["bandwidths"])
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -95,12 +138,13 @@ def _card(data: bytes) -> dict[str, Any]:
 
 
 def _check_arrays(arrays: dict[str, NDArray[Any]]) -> None:
-    if set(arrays) != set(_ARRAYS):
+    if not set(_ARRAYS) <= set(arrays) <= set(_ARRAYS | _OPTIONAL_ARRAYS):
         raise ValueError(f"it holds the arrays {sorted(arrays)}, not {sorted(_ARRAYS)}")
-    for name, kind in _ARRAYS.items():
-        if arrays[name].dtype != kind:
-            raise ValueError(f"{name} are {arrays[name].dtype}, not {kind}")
-        if kind.kind == "f" and not np.isfinite(arrays[name]).all():
+    for name, array in arrays.items():
+        kind = (_ARRAYS | _OPTIONAL_ARRAYS)[name]
+        if array.dtype != kind:
+            raise ValueError(f"{name} are {array.dtype}, not {kind}")
+        if kind.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"some {name} are not finite")
 
 
@@ -108,6 +152,28 @@ def _per_class(scores: NDArray[np.float64], counts: list[int]) -> tuple[NDArray[
     if min(counts, default=0) < 1 or scores.shape != (sum(counts),):
         raise ValueError(f"calibration scores have shape {scores.shape} for the counts {counts}")
     return tuple(np.split(scores, np.cumsum(counts)[:-1]))
+
+
+def _calibration(arrays: dict[str, NDArray[Any]], counts: list[int]) -> CalibrationSet | None:
+    if "calibration_embeddings" not in arrays:
+        return None
+    embeddings, gates = arrays["calibration_embeddings"], arrays["calibration_gates"]
+    shape = (sum(counts), arrays["embeddings"].shape[-1])
+    if embeddings.shape != shape or gates.shape != shape:
+        raise ValueError(f"calibration embeddings {embeddings.shape} and gates {gates.shape} must be {shape}")
+    return CalibrationSet(embeddings, gates, np.repeat(np.arange(len(counts)), counts))
+
+
+def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead | None:
+    if "enrolled" not in card:
+        return None
+    names, prototypes = tuple(str(name) for name in card["enrolled"]), arrays["enrolled_prototypes"]
+    if prototypes.ndim != 3 or len(prototypes) != len(names) or not set(names) <= set(card["classes"]):
+        raise ValueError(f"prototypes of shape {prototypes.shape} do not fit the enrolled classes {names}")
+    temperature = float(card["temperature"])
+    if not temperature > 0:
+        raise ValueError(f"the temperature is {temperature}; it must be positive")
+    return EnrolledHead(names, prototypes, temperature)
 
 
 def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None:

@@ -81,6 +81,7 @@ def calibrate(
         np.array([sample.generator for sample in fitting.samples]),
         calibration_embeddings=held.embedding.numpy(),
         calibration_labels=np.array([sample.generator for sample in calibration.samples]),
+        calibration_gates=held.gate.numpy(),
     )
     (out / DENSITY).write_bytes(density.to_bytes())
     card["density"] = {

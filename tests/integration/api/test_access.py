@@ -30,10 +30,15 @@ ROUTES = [
     ("POST", "/v1/batches/{id}/retry", "batches:write"),
     ("GET", "/v1/batches/{id}/results", "results:read"),
     ("GET", "/v1/generators", "generators:read"),
+    ("GET", "/v1/generators/candidates", "generators:read"),
+    ("GET", "/v1/generators/candidates/{id}/medoids/0", "generators:read"),
+    ("POST", "/v1/images/{id}/labels", "labels:write"),
+    ("GET", "/v1/images/{id}/labels", "results:read"),
 ]
 BODIES = {
     "uploads": {"files": [{"custom_id": "a", "sha256": "0" * 64, "size_bytes": 1}]},
     "retry": {},
+    "labels": {"kind": "confirm", "reason": "seen"},
     "batches": {},
 }
 
@@ -88,7 +93,7 @@ def test_scope_is_enough(make_client: MakeClient, batch_id: str, method: str, pa
     assert ask(make_client(scopes=(scope,)), method, path, batch_id).status_code not in (401, 403)
 
 
-@pytest.mark.parametrize(("method", "path"), [route[:2] for route in ROUTES if "{id}" in route[1]])
+@pytest.mark.parametrize(("method", "path"), [route[:2] for route in ROUTES if "batches/{id}" in route[1]])
 def test_other_tenants_batch_is_404(make_client: MakeClient, batch_id: str, method: str, path: str) -> None:
     answer = ask(make_client(tenant="stranger"), method, path, batch_id)
     assert (answer.status_code, answer.json()["code"]) == (404, "batch_not_found")

@@ -272,3 +272,22 @@ def test_changed_header_is_answered(place: float, value: int) -> None:
 
 
 FILE = fitted().to_bytes()
+
+
+def test_calibration_images_survive_storage() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.array(["b", "a"] * 20)
+    known, calibration, gates = draw.normal(size=(3, 40, 4)).astype(np.float32)
+    density = OpenSetDensity(model_version="m").fit(
+        known,
+        labels,
+        calibration_embeddings=calibration,
+        calibration_labels=labels,
+        calibration_gates=gates,
+    )
+    kept = OpenSetDensity.from_bytes(density.to_bytes()).calibration_
+    assert kept is not None
+    order = np.argsort(labels, kind="stable")
+    assert np.array_equal(kept.embeddings, calibration[order])
+    assert np.array_equal(kept.gates, gates[order])
+    assert kept.labels.tolist() == [0] * 20 + [1] * 20

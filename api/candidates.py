@@ -1,0 +1,94 @@
+"""The routes of candidate generators: groups among the tenant's unseen images, for a person to look at.
+
+They are found by workers; here they are only read. Thumbnails are pictures that a worker drew.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api import examples
+from api.auth import GeneratorReader
+from api.dependencies import GivenServices
+from api.documents import problems
+from leaktrace.objects import ObjectMissing, thumbnail_key
+from leaktrace.records import open_set_models
+from leaktrace.records.candidates import CandidateNotFound, list_candidates, medoid_hash
+from leaktrace.records.database import transaction
+
+router = APIRouter(prefix="/v1/generators/candidates", tags=["generators"])
+JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+class Candidate(BaseModel):
+    """A stable group of unseen images that may be a generator without a name."""
+
+    id: UUID
+    model_version: str
+    state: str
+    size: int
+    growth: int = Field(description="Images more than at the run before.")
+    runs: int = Field(description="Runs in which it was found.")
+    nearest_generator: str = Field(description="The known generator that its images resemble most.")
+    novelty: float = Field(
+        description="Median -log density (nats) under that generator: higher is less like it."
+    )
+    stability: float = Field(description="How well it comes back when images are left out, 0 to 1.")
+    confidence: float = Field(
+        description="Stability times cohesion, halved when it comes from one batch alone."
+    )
+    sources: dict[str, int] = Field(description="Different batches, days and formats of its images.")
+    medoids: list[UUID] = Field(description="Ids of its most typical images.")
+    created_at: datetime
+    seen_at: datetime
+
+
+class Candidates(BaseModel):
+    """The open candidates, the surest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.CANDIDATES})
+
+    data: list[Candidate]
+
+
+@router.get("", response_model=Candidates, responses=problems())
+def candidates(services: GivenServices, caller: GeneratorReader) -> Candidates:
+    """List groups of unseen images that may be generators without a name."""
+    with transaction(services.engine) as session:
+        found = list_candidates(session, caller.tenant_id)
+        return Candidates(data=[build_candidate(candidate) for candidate in found])
+
+
+@router.get(
+    "/{candidate_id}/medoids/{number}",
+    response_class=Response,
+    responses=JPEG | problems(404, 422),
+)
+def medoid(
+    candidate_id: Annotated[UUID, Path(description="The candidate's `id`.")],
+    number: Annotated[int, Path(ge=0, le=100, description="0 is the most typical image.")],
+    services: GivenServices,
+    caller: GeneratorReader,
+) -> Response:
+    """A thumbnail of one of the candidate's most typical images."""
+    with transaction(services.engine) as session:
+        sha256 = medoid_hash(session, caller.tenant_id, candidate_id=candidate_id, number=number)
+    try:
+        thumbnail = services.store.get(thumbnail_key(caller.tenant_id, sha256))
+    except ObjectMissing as error:
+        raise CandidateNotFound(
+            f"medoid {number} of candidate {candidate_id} has no thumbnail yet"
+        ) from error
+    return Response(thumbnail, media_type="image/jpeg")
+
+
+def build_candidate(candidate: open_set_models.Candidate) -> Candidate:
+    """The candidate as its owner sees it."""
+    names = Candidate.model_fields.keys() - {"growth"}
+    facts = {name: getattr(candidate, name) for name in names}
+    return Candidate.model_validate({**facts, "growth": candidate.size - candidate.previous_size})

@@ -1,0 +1,103 @@
+"""The tables of the open-set life cycle: what people say of images, and what becomes of images that nobody knows.
+
+Apart from `models` because an image can be attributed without any of them. The same rules hold: every row that belongs
+to a tenant carries its `tenant_id`, and what people decided is appended, never changed.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from leaktrace.records.models import Base, created_now, one_of, uuid7_key
+
+LABEL_KINDS = ("confirm", "correct", "appeal")
+QUARANTINE_STATES = ("held", "near", "over_cap", "enrolled", "dismissed")
+CANDIDATE_STATES = ("open", "enrolled", "dismissed", "gone")
+
+
+class Label(Base):
+    """What a person says of one content: append-only, a trigger refuses updates and deletes.
+
+    Keyed by the content's hash and not by the image's row, so that it outlives the image's deletion and holds for the
+    same bytes uploaded again. `generator` is null where the person says that no known generator made the image.
+    """
+
+    __tablename__ = "labels"
+    __table_args__ = (
+        one_of("kind", LABEL_KINDS),
+        CheckConstraint("length(reason) > 0", name="has_reason"),
+        Index(None, "tenant_id", "sha256", "id"),
+        Index("ix_labels_corrections", "tenant_id", "id", postgresql_where=text("kind <> 'appeal'")),
+    )
+
+    id: Mapped[UUID] = uuid7_key()
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    sha256: Mapped[str]
+    kind: Mapped[str]
+    generator: Mapped[str | None]
+    reason: Mapped[str]
+    actor: Mapped[str]  # "key:<public_id>"
+    attribution_id: Mapped[UUID | None]  # what the person looked at; it may be deleted with its image
+    model_version: Mapped[str | None]
+    density_version: Mapped[str | None]
+    verdict: Mapped[str | None]  # the model's own, at that time
+    created_at: Mapped[datetime] = created_now()
+
+
+class QuarantinedImage(Base):
+    """An image that its model called unseen, kept apart until a person decides. Once an image and model version.
+
+    Only `held` ones are clustered, and only once `matures_at` has passed. `near` ones are near copies of a held one
+    (`copy_of`); `over_cap` ones came when their tenant, batch or day had had its share.
+    """
+
+    __tablename__ = "quarantine"
+    __table_args__ = (
+        one_of("state", QUARANTINE_STATES),
+        UniqueConstraint("image_id", "model_version"),
+        Index("ix_quarantine_held", "tenant_id", "model_version", postgresql_where=text("state = 'held'")),
+        Index(None, "tenant_id", "batch_id"),
+        Index(None, "candidate_id"),
+    )
+
+    id: Mapped[UUID] = uuid7_key()
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    attribution_id: Mapped[UUID] = mapped_column(ForeignKey("attributions.id", ondelete="CASCADE"))
+    batch_id: Mapped[UUID | None]  # in which it was seen first
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    perceptual_hash: Mapped[int | None] = mapped_column(BigInteger)
+    state: Mapped[str]
+    copy_of: Mapped[UUID | None] = mapped_column(ForeignKey("quarantine.id", ondelete="SET NULL"))
+    candidate_id: Mapped[UUID | None] = mapped_column(ForeignKey("candidates.id", ondelete="SET NULL"))
+    matures_at: Mapped[datetime]
+    created_at: Mapped[datetime] = created_now()
+
+
+class Candidate(Base):
+    """A group in a tenant's quarantine that may be a generator without a name. It lives on from run to run."""
+
+    __tablename__ = "candidates"
+    __table_args__ = (
+        one_of("state", CANDIDATE_STATES),
+        Index("ix_candidates_open", "tenant_id", "model_version", postgresql_where=text("state = 'open'")),
+    )
+
+    id: Mapped[UUID] = uuid7_key()
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    state: Mapped[str] = mapped_column(server_default="open")
+    size: Mapped[int]
+    previous_size: Mapped[int]  # at the run before: the difference is its growth
+    runs: Mapped[int] = mapped_column(server_default=text("1"))  # in which it was found
+    medoids: Mapped[list[str]]  # image ids, the most typical first
+    nearest_generator: Mapped[str]
+    novelty: Mapped[float] = mapped_column(Float(53))
+    stability: Mapped[float] = mapped_column(Float(53))
+    confidence: Mapped[float] = mapped_column(Float(53))
+    sources: Mapped[dict[str, Any]]  # how many batches, days and formats its images come from
+    created_at: Mapped[datetime] = created_now()
+    seen_at: Mapped[datetime] = created_now()

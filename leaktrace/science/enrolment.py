@@ -1,0 +1,167 @@
+"""A class more, without training: prototypes by k-means, its own density and calibration, the temperature redone.
+
+The trained classes' densities are not touched, so their p-values stay as they are to the last bit. Examples are split
+into those that the class is made of and those it is calibrated and judged on. Knows nothing of who gave the name.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.density_file import CalibrationSet, DensityParts, EnrolledHead
+from leaktrace.science.judging import extend_head
+from leaktrace.science.model_folder import Model
+from leaktrace.science.temperature import fit_temperature
+
+MIN_FIT = 30
+MIN_HELD_OUT = 20
+HELD_OUT_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images of one generator: embeddings (N, D) and gates (N, D)."""
+
+    embeddings: NDArray[np.float32]
+    gates: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SplitExamples:
+    """Rows that the class is made of, and rows that it is calibrated and judged on."""
+
+    fit: Examples
+    held_out: Examples
+
+
+def split(examples: Examples, *, alpha: float, random: np.random.Generator) -> SplitExamples:
+    """Divide at random: at least 30 to fit and 20 to hold out, and as many held out as `alpha` needs.
+
+    Raises ValueError naming both numbers when there are too few.
+    """
+    held_needed = max(MIN_HELD_OUT, int(np.ceil(1 / alpha - 1e-9)) - 1)
+    count = len(examples.embeddings)
+    if count < MIN_FIT + held_needed:
+        raise ValueError(
+            f"{count} examples are too few: {MIN_FIT} are needed to fit and {held_needed} to calibrate at "
+            f"alpha = {alpha:g}"
+        )
+    held = min(count - MIN_FIT, max(held_needed, round(HELD_OUT_SHARE * count)))
+    order = random.permutation(count)
+    return SplitExamples(_rows(examples, order[held:]), _rows(examples, order[:held]))
+
+
+def enrol(
+    base: OpenSetDensity, model: Model, *, name: str, examples: SplitExamples, seed: int = 0
+) -> OpenSetDensity:
+    """The density with one class more, and the head that goes with it.
+
+    Raises ValueError when the class exists, or when `base` does not carry its calibration images.
+    """
+    if name in base.classes_:
+        raise ValueError(f"{name!r} is already one of the {len(base.classes_)} classes")
+    if base.calibration_ is None:
+        raise ValueError("the density carries 0 calibration images: publish one that keeps them, then enrol")
+    trained = model.net.head.prototypes
+    prototypes = place_prototypes(examples.fit.embeddings, count=trained.shape[1], seed=seed)
+    before = base.head_ or EnrolledHead((), np.empty((0, *trained.shape[1:]), np.float32), model.temperature)
+    head = EnrolledHead(
+        (*before.names, name), np.concatenate([before.prototypes, prototypes[None]]), before.temperature
+    )
+    parts = _with_class(base, base.calibration_, name=name, examples=examples, head=head)
+    return OpenSetDensity.from_parts(replace(parts, head=_with_temperature(parts, model)))
+
+
+def place_prototypes(embeddings: NDArray[np.float32], *, count: int, seed: int) -> NDArray[np.float32]:
+    """`count` centres (count, D) of embeddings (N, D) by k-means."""
+    centres = KMeans(count, n_init=4, random_state=seed).fit(embeddings.astype(np.float64)).cluster_centers_
+    placed: NDArray[np.float32] = centres.astype(np.float32)
+    return placed
+
+
+def without_class(density: OpenSetDensity, model: Model, *, name: str) -> OpenSetDensity:
+    """The density as if the enrolled class had never been. Raises ValueError when it was not enrolled."""
+    head, calibration = density.head_, density.calibration_
+    if head is None or calibration is None or name not in head.names:
+        raise ValueError(f"{name!r} is not one of the {len(head.names) if head else 0} enrolled classes")
+    parts = density.parts()
+    index = parts.classes.index(name)
+    kept, calibrating = parts.labels != index, calibration.labels != index
+    left = [row for row, other in enumerate(head.names) if other != name]
+    shorter = DensityParts(
+        model_version=parts.model_version,
+        whiten=parts.whiten,
+        classes=tuple(other for other in parts.classes if other != name),
+        embeddings=parts.embeddings[kept],
+        labels=_closed_up(parts.labels[kept], index),
+        bandwidths=np.delete(parts.bandwidths, index),
+        calibration_scores=(*parts.calibration_scores[:index], *parts.calibration_scores[index + 1 :]),
+        calibration=CalibrationSet(
+            calibration.embeddings[calibrating],
+            calibration.gates[calibrating],
+            _closed_up(calibration.labels[calibrating], index),
+        ),
+    )
+    if left:
+        names = tuple(head.names[row] for row in left)
+        shorter = replace(shorter, head=EnrolledHead(names, head.prototypes[left], head.temperature))
+        shorter = replace(shorter, head=_with_temperature(shorter, model))
+    return OpenSetDensity.from_parts(shorter)
+
+
+def _with_class(
+    base: OpenSetDensity,
+    calibration: CalibrationSet,
+    *,
+    name: str,
+    examples: SplitExamples,
+    head: EnrolledHead,
+) -> DensityParts:
+    """The parts with one class more, everything in the order of names."""
+    parts = base.parts()
+    bandwidth, scores = base.fit_class(
+        examples.fit.embeddings, calibration_embeddings=examples.held_out.embeddings
+    )
+    index = int(np.searchsorted(np.array(parts.classes), name))
+    return replace(
+        parts,
+        classes=(*parts.classes[:index], name, *parts.classes[index:]),
+        embeddings=np.concatenate([parts.embeddings, examples.fit.embeddings]),
+        labels=_opened_up(parts.labels, index, added=len(examples.fit.embeddings)),
+        bandwidths=np.insert(parts.bandwidths, index, bandwidth),
+        calibration_scores=(*parts.calibration_scores[:index], scores, *parts.calibration_scores[index:]),
+        calibration=CalibrationSet(
+            np.concatenate([calibration.embeddings, examples.held_out.embeddings]),
+            np.concatenate([calibration.gates, examples.held_out.gates]),
+            _opened_up(calibration.labels, index, added=len(examples.held_out.embeddings)),
+        ),
+        head=head,
+    )
+
+
+def _with_temperature(parts: DensityParts, model: Model) -> EnrolledHead:
+    """The head with the temperature that suits the calibration images of all its classes."""
+    head, calibration = parts.head, parts.calibration
+    if head is None or calibration is None:
+        raise ValueError("a temperature needs a head and calibration images; 0 were given")
+    extended = extend_head(model.net.head, classes=model.classes, enrolled=head)
+    with torch.inference_mode():
+        scores = extended(torch.from_numpy(calibration.embeddings), torch.from_numpy(calibration.gates))
+    return replace(head, temperature=fit_temperature(scores, calibration.labels.tolist()))
+
+
+def _opened_up(labels: NDArray[np.int64], index: int, *, added: int) -> NDArray[np.int64]:
+    return np.concatenate([labels + (labels >= index), np.full(added, index, dtype=np.int64)])
+
+
+def _closed_up(labels: NDArray[np.int64], index: int) -> NDArray[np.int64]:
+    closed: NDArray[np.int64] = labels - (labels > index)
+    return closed
+
+
+def _rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:
+    return Examples(examples.embeddings[rows], examples.gates[rows])

@@ -1,0 +1,146 @@
+"""From pooled embeddings to attributions: one density, the head that goes with it, and the thresholds.
+
+Embedding an image is the work; judging it is cheap and needs no pixels. So one worker can judge the images of one batch
+by different densities, a tenant's own among them, and a stored embedding can be judged again by another version. Knows
+nothing of images or networks before the head.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.density_file import EnrolledHead
+from leaktrace.science.encoder import Embedded
+from leaktrace.science.explanation import Explanation, explain
+from leaktrace.science.model_folder import Model
+from leaktrace.science.prototypes import PrototypeHead
+from leaktrace.science.verdict import decide
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The false-alarm rate that "unseen" is said at, and the least probability of a named generator."""
+
+    alpha: float
+    min_probability: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Everything that is said of one image. Probabilities add up to 1; p-values do not."""
+
+    verdict: str
+    generator: str | None
+    p_value: float
+    smallest_p: float
+    alpha: float
+    reason: str
+    probabilities: dict[str, float]
+    p_values: dict[str, float]
+    embedding: NDArray[np.float32]  # (D,)
+    gate: NDArray[np.float32]  # (D,)
+    explanation: Explanation
+    extended: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON, without the embedding and the gate."""
+        vectors = ("embedding", "gate", "explanation")
+        fields = {key: value for key, value in vars(self).items() if key not in vectors}
+        return fields | {"explanation": self.explanation.to_dict()}
+
+
+class Judge:
+    """One density version with its head. Raises ValueError when density and model do not belong together."""
+
+    def __init__(
+        self,
+        model: Model,
+        density: OpenSetDensity,
+        *,
+        model_version: str,
+        version: str,
+        thresholds: Thresholds,
+    ) -> None:
+        if density.model_version != model_version:
+            raise ValueError(f"the density is for model {density.model_version!r}, this is {model_version!r}")
+        enrolled = density.head_.names if density.head_ else ()
+        if tuple(density.classes_) != tuple(sorted((*model.classes, *enrolled))):
+            raise ValueError(f"the density knows {tuple(density.classes_)}, the model {model.classes}")
+        self.density, self.version, self.thresholds = density, version, thresholds
+        self.classes = tuple(str(name) for name in density.classes_)
+        self.steps = model.schedule.steps
+        self.head = extend_head(model.net.head, classes=model.classes, enrolled=density.head_)
+        self.temperature = density.head_.temperature if density.head_ else model.temperature
+
+    @torch.inference_mode()
+    def probabilities(self, embedded: Embedded) -> NDArray[np.float64]:
+        """Calibrated class probabilities (B, K)."""
+        scores: Tensor = self.head(embedded.embedding.float(), embedded.gate.float())
+        probabilities: NDArray[np.float64] = (scores.double() / self.temperature).softmax(dim=-1).numpy()
+        return probabilities
+
+    def judge(self, embedded: Embedded, *, extended: Sequence[bool]) -> list[Attribution]:
+        """One attribution for each of B images, in the same order; `extended` is carried through."""
+        embeddings, gates = embedded.embedding.numpy(), embedded.gate.numpy()
+        probabilities, p_values = self.probabilities(embedded), self.density.p_values(embeddings)
+        explanations = explain(embedded, self.head, classes=self.classes, steps=self.steps)
+        return [
+            self._attribution(
+                probabilities[row],
+                p_values[row],
+                embedding=embeddings[row],
+                gate=gates[row],
+                explanation=explanations[row],
+                extended=extended[row],
+            )
+            for row in range(len(embeddings))
+        ]
+
+    def _attribution(
+        self, probabilities: NDArray[np.float64], p_values: NDArray[np.float64], **carried: Any
+    ) -> Attribution:
+        verdict = decide(
+            probabilities,
+            p_values,
+            self.classes,
+            smallest_p=self.density.smallest_p_,
+            alpha=self.thresholds.alpha,
+            min_probability=self.thresholds.min_probability,
+        )
+        return Attribution(
+            **asdict(verdict),
+            smallest_p=float(self.density.smallest_p_.max()),
+            alpha=self.thresholds.alpha,
+            probabilities=dict(zip(self.classes, probabilities.tolist(), strict=True)),
+            p_values=dict(zip(self.classes, p_values.tolist(), strict=True)),
+            **carried,
+        )
+
+
+def extend_head(
+    head: PrototypeHead, *, classes: Sequence[str], enrolled: EnrolledHead | None
+) -> PrototypeHead:
+    """The head on the CPU with the enrolled classes' prototypes among the trained ones, all in the order of names.
+
+    Raises ValueError when the numbers of prototypes or dimensions differ.
+    """
+    extended = copy.deepcopy(head).cpu().float().requires_grad_(False)
+    if enrolled is None:
+        return extended
+    trained = extended.prototypes.detach()
+    if enrolled.prototypes.shape[1:] != trained.shape[1:]:
+        raise ValueError(
+            f"enrolled prototypes are {enrolled.prototypes.shape[1:]} a class, trained ones {tuple(trained.shape[1:])}"
+        )
+    names = (*classes, *enrolled.names)
+    stacked = torch.cat([trained, torch.from_numpy(enrolled.prototypes.copy())])  # (K + E, M, D)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    extended.prototypes = nn.Parameter(stacked[order], requires_grad=False)
+    return extended

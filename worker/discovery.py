@@ -1,0 +1,129 @@
+"""Looks for groups in each tenant's quarantine and keeps them as candidate generators, with thumbnails.
+
+One run at a time (advisory lock), each tenant in a transaction of its own, so that a run that is broken off loses
+nothing. A tenant's images are only ever compared with one another and with what the model knows.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
+from PIL import Image as Picture
+from sqlalchemy import Engine
+
+from leaktrace.errors import Unavailable
+from leaktrace.logs import get_logger
+from leaktrace.objects import ObjectStore, image_key, thumbnail_key
+from leaktrace.records.candidates import FoundGroup, save_groups
+from leaktrace.records.database import transaction
+from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
+from leaktrace.records.quarantine import (
+    HeldImage,
+    QuarantineRules,
+    day_of,
+    read_mature,
+    tenants_in_quarantine,
+)
+from leaktrace.science.discovery import DiscoveryRules, Group, discover
+from leaktrace.science.images import ImageRefused, decode
+from worker.quarantine import fill_quarantine
+
+if TYPE_CHECKING:
+    from leaktrace.science.attributor import Attributor
+
+IMAGES_A_RUN = 5_000
+THUMBNAIL_PX = 192
+# A group from one batch, day and format may be a batch's subject or format instead of a generator.
+ONE_SOURCE_CONFIDENCE = 0.5
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discoverer:
+    """One run is one call of `run`."""
+
+    engine: Engine
+    store: ObjectStore
+    quarantine: QuarantineRules
+    rules: DiscoveryRules
+
+    def run(self, attributor: "Attributor") -> bool:
+        """Fill the quarantine and look for groups, unless somebody else does so now; says whether it did.
+
+        Raises:
+            Unavailable: the database or the store is away; the next run starts afresh.
+        """
+        with transaction(self.engine) as guard:
+            if not try_lock(guard, DISCOVERY_LOCK):
+                return False
+            fill_quarantine(self.engine, attributor.version, rules=self.quarantine)
+            with transaction(self.engine) as session:
+                tenants = tenants_in_quarantine(session, attributor.version)
+            for tenant_id in tenants:
+                self._look(tenant_id, attributor)
+        return True
+
+    def _look(self, tenant_id: UUID, attributor: "Attributor") -> None:
+        version = attributor.version
+        with transaction(self.engine) as session:
+            held = read_mature(session, tenant_id, model_version=version, limit=IMAGES_A_RUN)
+        groups = self._groups(held, attributor)
+        with transaction(self.engine) as session:
+            before = {one.id: one.candidate_id for one in held if one.candidate_id is not None}
+            found = [_as_record(group, held) for group in groups]
+            kept = save_groups(session, tenant_id, model_version=version, groups=found, before=before)
+        for group in groups:
+            self._draw_thumbnails(tenant_id, [held[row] for row in group.medoids])
+        log.info("discovery_run", tenant_id=str(tenant_id), images=len(held), candidates=len(kept))
+
+    def _groups(self, held: Sequence[HeldImage], attributor: "Attributor") -> list[Group]:
+        if not held:
+            return []
+        embeddings = np.array([np.asarray(one.embedding, dtype=np.float32) for one in held])
+        random = np.random.default_rng(len(held))
+        return discover(embeddings, attributor.density, rules=self.rules, random=random)
+
+    def _draw_thumbnails(self, tenant_id: UUID, medoids: Sequence[HeldImage]) -> None:
+        for one in medoids:
+            try:
+                thumbnail = draw_thumbnail(self.store.get(image_key(tenant_id, one.sha256)))
+                self.store.put(thumbnail_key(tenant_id, one.sha256), thumbnail, content_type="image/jpeg")
+            except (ImageRefused, Unavailable) as error:
+                log.warning("thumbnail_not_drawn", image_id=str(one.image_id), error=str(error))
+
+
+def draw_thumbnail(data: bytes) -> bytes:
+    """A small JPEG of an image's bytes, for people to look at. Raises ImageRefused."""
+    picture = Picture.fromarray(decode(data).pixels)
+    picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def sources_of(members: Sequence[HeldImage]) -> dict[str, int]:
+    """How many different batches, days and formats the images come from."""
+    return {
+        "batches": len({one.batch_id for one in members}),
+        "days": len({day_of(one.seen_at) for one in members}),
+        "formats": len({one.format for one in members}),
+    }
+
+
+def _as_record(group: Group, held: Sequence[HeldImage]) -> FoundGroup:
+    members = [held[row] for row in group.members]
+    sources = sources_of(members)
+    diverse = sources["batches"] > 1
+    return FoundGroup(
+        members=tuple(one.id for one in members),
+        medoids=tuple(str(held[row].image_id) for row in group.medoids),
+        nearest_generator=group.nearest,
+        novelty=group.novelty,
+        stability=group.stability,
+        confidence=group.stability * group.cohesion * (1.0 if diverse else ONE_SOURCE_CONFIDENCE),
+        sources=sources,
+    )
