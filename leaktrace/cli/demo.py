@@ -34,14 +34,14 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results and the report.")] = Path(),
 ) -> None:
     """Start everything, attribute a batch of images, show what was found, stop everything."""
-    from leaktrace.cli.demo_images import choose_images, describe_images
+    from leaktrace.cli.demo_images import choose_images, describe_images, expect_images
     from leaktrace.cli.demo_run import DemoRun
     from leaktrace.cli.terminal import output, printable
     from leaktrace.cli.up import interrupt_once
 
     console = output()
     origin = describe_images(images)
-    run = DemoRun(lambda: choose_images(images), origin=origin)
+    run = DemoRun(lambda: choose_images(images), origin=origin, total=expect_images(images))
     console.print(f"Images: {printable(origin)}", soft_wrap=True)
     interrupt_once()
     try:

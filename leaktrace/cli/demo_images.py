@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from leaktrace.client.files import SourceFile, UploadFile
-from leaktrace.client.sources import files_in
+from leaktrace.client.sources import count_images, files_in
 from leaktrace.errors import InvalidInput
 
 SHARED_IMAGES = Path(__file__).parents[3] / "shared" / "images"
@@ -55,6 +55,21 @@ def choose_images(images: Path | None, *, shared: Path = SHARED_IMAGES) -> Itera
     if (shared / "manifest.csv").is_file():
         return iter(_sampled(shared))
     return iter(_packaged())
+
+
+def expect_images(images: Path | None, *, shared: Path = SHARED_IMAGES) -> int | None:
+    """How many images `choose_images` gives, None when only reading the whole archive would tell.
+
+    Raises:
+        NoDemoImages: there is none. NoSource, ArchiveRefused: what was named cannot be read.
+    """
+    if next(choose_images(images, shared=shared), None) is None:
+        raise NoDemoImages(
+            f"there is no image in {images}; name another place: make demo IMAGES=folder_or_archive"
+        )
+    if images is not None:
+        return count_images([images])
+    return sum(1 for _ in choose_images(None, shared=shared))
 
 
 def describe_images(images: Path | None, *, shared: Path = SHARED_IMAGES) -> str:

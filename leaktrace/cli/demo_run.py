@@ -24,10 +24,14 @@ BATCH_NAME = "demo"
 
 @dataclass
 class DemoRun:
-    """`source` gives the images, the same ones each time it is called; `origin` says where they are from."""
+    """`source` gives the images, the same ones each time it is called; `origin` says where they are from.
+
+    `total` is their number, None while it is not known.
+    """
 
     source: Callable[[], Iterator[SourceFile]]
     origin: str
+    total: int | None
     names: dict[str, str] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     refused: list[FileAnswer] = field(default_factory=list)
@@ -41,9 +45,8 @@ class DemoRun:
         from leaktrace.cli.progress import Tally, shown_progress
 
         delete_earlier(client)
-        total = sum(1 for _ in self.source())
         submission = Submission(client.create_batch(BATCH_NAME))
-        tally = Tally(total=total)
+        tally = Tally(total=self.total)
         with shown_progress(console, tally) as changed:
             upload_all(client, submission, files=self._numbered(), tally=tally, changed=changed)
             closed_at = time.monotonic()

@@ -21,11 +21,15 @@ WEBP_QUALITY = 60
 def make_thumbnails(files: Iterable[SourceFile], wanted: Collection[str]) -> dict[str, str]:
     """Data URIs by custom id, of those files whose id is wanted and that can be decoded."""
     made: dict[str, str] = {}
+    missing = set(wanted)
     for file in files:
-        if file.custom_id in wanted and isinstance(file, UploadFile):
+        if file.custom_id in missing and isinstance(file, UploadFile):
+            missing.remove(file.custom_id)
             uri = thumbnail(file)
             if uri is not None:
                 made[file.custom_id] = uri
+        if not missing:
+            break  # the rest of a long archive need not be unpacked
     return made
 
 

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from leaktrace.cli.demo_images import IMAGES_PER_GENERATOR, choose_images, describe_images
+from leaktrace.cli.demo_images import (
+    IMAGES_PER_GENERATOR,
+    NoDemoImages,
+    choose_images,
+    describe_images,
+    expect_images,
+)
 from leaktrace.cli.summary import folder_of
 
 
@@ -51,3 +57,12 @@ def test_named_folder_wins(shared: Path) -> None:
     (shared / "own").mkdir()
     (shared / "own" / "x.png").write_bytes(b"x")
     assert names(shared / "own", shared) == ["x.png"]
+
+
+def test_sample_is_counted(shared: Path) -> None:
+    assert expect_images(None, shared=shared) == 2 * IMAGES_PER_GENERATOR
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoDemoImages, match="there is no image in"):
+        expect_images(tmp_path)
