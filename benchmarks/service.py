@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
+from typing import TypeVar
 
 from benchmarks.overhead import milliseconds_per_image
 from benchmarks.pictures import distinct_images, uploads
@@ -31,6 +32,8 @@ from benchmarks.processes import MemoryWatch, processor_seconds
 from deploy.embedded.servers import remove_data
 from deploy.embedded.stack import Stack
 from leaktrace.client import Batch, Client
+
+Found = TypeVar("Found")
 
 LIBRARY_BATCH = 32
 LIBRARY_IMAGES = 256
@@ -63,10 +66,10 @@ def main() -> None:
         os.environ["LEAKTRACE_TORCH_THREADS"] = str(arguments.threads)
     with tempfile.TemporaryDirectory(prefix="leaktrace-bench-") as directory:
         data_dir = Path(directory) / "data"
-        ready = [_seconds_to_ready(data_dir) for _ in ("cold", "warm")]
-        before = _library_rate(arguments)
-        service = _service_run(data_dir, arguments)
-        after = _library_rate(arguments)
+        ready = [_told(f"seconds to ready, {how}", _seconds_to_ready(data_dir)) for how in ("cold", "warm")]
+        before = _told("library, images/s and processor ms", _library_rate(arguments))
+        service = _told("service", _service_run(data_dir, arguments))
+        after = _told("library, again", _library_rate(arguments))
         remove_data(data_dir)
     overhead = milliseconds_per_image(images=arguments.number, batches=OVERHEAD_BATCHES)
     library = fmean([before[0], after[0]])
@@ -82,6 +85,12 @@ def main() -> None:
     _print(found, service, images=arguments.number)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _told(part: str, found: Found) -> Found:
+    """Say what a part found as soon as it is known: the whole takes minutes."""
+    print(f"{part}: {found}", file=sys.stderr, flush=True)
+    return found
 
 
 def _arguments() -> argparse.Namespace:
