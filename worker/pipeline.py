@@ -5,9 +5,10 @@ Whatever happens, the shard ends in one of four ways: saved, given back, abandon
 worker. Knows nothing of Celery.
 """
 
+import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -17,12 +18,12 @@ from sqlalchemy.orm import Session
 
 from leaktrace.errors import Unavailable
 from leaktrace.logs import bind_context, get_logger
-from leaktrace.objects import ObjectStore, staged_key
+from leaktrace.objects import ObjectStore, ObjectStoreUnavailable, staged_key
 from leaktrace.queue import ShardQueue, enqueue_after_commit
 from leaktrace.records.database import DatabaseUnavailable, transaction
 from leaktrace.records.densities import DensityCheckpoint, active_density
-from leaktrace.records.leases import Lease, abandon_shard, claim_shard, deaths_of, release_shard
-from leaktrace.records.outcomes import Failure, NewAttribution, Outcome, SavedShard, save_outcomes
+from leaktrace.records.leases import Lease, abandon_shard, claim_shard, deaths_of
+from leaktrace.records.outcomes import Failure, NewAttribution, Outcome, SavedShard, save_outcomes, save_part
 from worker.backoff import Backoff
 from worker.executor import Attributed, AttributionFailed, ModelBroken
 from worker.halt import Halt, Halting
@@ -30,6 +31,7 @@ from worker.held_leases import HeldLeases, LeaseLost
 from worker.loaded_models import LoadedModel
 from worker.preparation import ImageWork, Preparation, Preparer, plan
 from worker.progress import Progress
+from worker.recording import as_record, summary
 from worker.solitude import Solitude
 
 POLL_SECONDS = 0.2
@@ -107,29 +109,50 @@ class ShardPipeline:
     def _attribute(self, lease: Lease) -> None:
         started = time.perf_counter()
         try:
-            outcomes = self._outcomes(lease)
+            outcomes, absence = self._outcomes(lease)
+            if absence is not None:
+                self.backoff.fail()
+                self._release(lease, outcomes, why=absence.code, error=str(absence))
+                return
             saved = self._save(lease, outcomes)
         except LeaseLost:
             log.warning("lease_lost")
         except Halting:
-            self._release(lease, why="worker_stopping")
-        except Unavailable as error:
-            self.backoff.fail()
-            self._release(lease, why=error.code, error=str(error))
+            self._release(lease, [], why="worker_stopping")
         except Exception as error:
             self._abandon(lease, error)
         else:
             self.backoff.succeed()
             self._conclude(lease, outcomes, saved, seconds=time.perf_counter() - started)
 
-    def _outcomes(self, lease: Lease) -> list[Outcome]:
+    def _outcomes(self, lease: Lease) -> tuple[list[Outcome], ObjectStoreUnavailable | None]:
+        """All outcomes; or, when the store was away for one image, those of the images that were begun before."""
         works = plan(lease.items)
+        random.shuffle(
+            works
+        )  # so that an object that cannot be read keeps no others from being reached for ever
         jobs = [self.decoders.submit(self._begin, work, lease) for work in works]
         try:
-            begun = [self._await(job, lease) for job in jobs]
-            return [self._finish(one, lease) if isinstance(one, _Begun) else one for one in begun]
+            begun, absence = self._await_all(jobs, lease)
+            return [self._finish(one, lease) if isinstance(one, _Begun) else one for one in begun], absence
         finally:
             _cancel(jobs)
+
+    def _await_all(
+        self, jobs: Sequence["Future[_Begun | Outcome]"], lease: Lease
+    ) -> tuple[list[_Begun | Outcome], ObjectStoreUnavailable | None]:
+        begun: list[_Begun | Outcome] = []
+        absence: ObjectStoreUnavailable | None = None
+        for job in jobs:
+            try:
+                begun.append(self._await(job, lease))
+            except ObjectStoreUnavailable as error:
+                absence = absence or error
+                for other in jobs:
+                    other.cancel()
+            except CancelledError:
+                continue
+        return begun, absence
 
     def _begin(self, work: ImageWork, lease: Lease) -> _Begun | Outcome:
         self.leases.check(lease)
@@ -146,7 +169,7 @@ class ShardPipeline:
         except AttributionFailed as failure:
             result: NewAttribution | Failure = Failure(code=failure.code, detail=str(failure))
         else:
-            result = _as_record(attributed, begun.preparation.seconds)
+            result = as_record(attributed, begun.preparation.seconds)
         return Outcome(
             item_ids=work.item_ids, image_id=work.image_id, image=begun.preparation.image, result=result
         )
@@ -172,7 +195,7 @@ class ShardPipeline:
         self, lease: Lease, outcomes: Sequence[Outcome], saved: SavedShard, *, seconds: float
     ) -> None:
         self._delete_staged(lease, outcomes)
-        log.info("shard_attributed", **_summary(outcomes), seconds=round(seconds, 4))
+        log.info("shard_attributed", **summary(outcomes), seconds=round(seconds, 4))
         if saved.batch_state is not None:
             log.info("batch_finished", state=saved.batch_state)
 
@@ -186,12 +209,13 @@ class ShardPipeline:
         except Unavailable as error:
             log.warning("staged_objects_left", objects=len(keys), error=str(error))
 
-    def _release(self, lease: Lease, **why: str) -> None:
-        log.warning("shard_released", **why)
-        self._insist(lambda session: self._release_and_send(session, lease))
+    def _release(self, lease: Lease, outcomes: Sequence[Outcome], **why: str) -> None:
+        log.warning("shard_released", saved=len(outcomes), **why)
+        self._insist(lambda session: self._release_and_send(session, lease, outcomes))
+        self._delete_staged(lease, outcomes)
 
-    def _release_and_send(self, session: Session, lease: Lease) -> None:
-        if release_shard(session, lease):
+    def _release_and_send(self, session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> None:
+        if save_part(session, lease, outcomes, model_version=self.model.version):
             enqueue_after_commit(session, self.queue, [lease.shard_id])
 
     def _abandon(self, lease: Lease, error: Exception) -> None:
@@ -231,38 +255,3 @@ def _cancel(jobs: Sequence["Future[_Begun | Outcome]"]) -> None:
             begun = job.result()
             if isinstance(begun, _Begun):
                 begun.future.cancel()
-
-
-def _as_record(attributed: Attributed, seconds: dict[str, float]) -> NewAttribution:
-    attribution = attributed.attribution
-    timings = {stage: round(took, 6) for stage, took in {**seconds, "attribute": attributed.seconds}.items()}
-    return NewAttribution(
-        density_version=attributed.density_version,
-        verdict=attribution.verdict,
-        generator=attribution.generator,
-        p_value=attribution.p_value,
-        smallest_p=attribution.smallest_p,
-        alpha=attribution.alpha,
-        reason=attribution.reason,
-        probabilities=attribution.probabilities,
-        p_values=attribution.p_values,
-        explanation=attribution.explanation.to_dict(),
-        extended=attribution.extended,
-        timings=timings,
-        embedding=attribution.embedding,
-    )
-
-
-def _summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
-    """What a log line says of a shard: images, what became of them, and the seconds of each stage summed."""
-    results = [outcome.result for outcome in outcomes]
-    new = [result for result in results if isinstance(result, NewAttribution)]
-    stages = ("fetch", "decode", "attribute")
-    return {
-        "images": len(outcomes),
-        "items": sum(len(outcome.item_ids) for outcome in outcomes),
-        "attributed": len(new),
-        "reused": sum(outcome.attribution_id is not None for outcome in outcomes),
-        "failed": sum(isinstance(result, Failure) for result in results),
-        **{f"{stage}_seconds": round(sum(one.timings[stage] for one in new), 4) for stage in stages},
-    }

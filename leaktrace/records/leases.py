@@ -91,12 +91,12 @@ def renew_leases(session: Session, leases: Sequence[Lease], *, lease_seconds: fl
     return {owner for owner in session.scalars(statement) if owner is not None}
 
 
-def release_shard(session: Session, lease: Lease) -> bool:
-    """Give an unfinished shard back as if it had never been claimed; False when there is nothing left to send again."""
-    batch = session.execute(select(Batch).where(Batch.id == lease.batch_id).with_for_update()).scalar_one()
-    shard = lock_held(session, lease)
-    if shard is None:
-        return False
+def give_back(session: Session, shard: Shard) -> bool:
+    """Queue what is unfinished in a shard that the caller holds as if it had never been claimed.
+
+    False when its batch no longer wants it, so that there is nothing to send again.
+    """
+    batch = session.execute(select(Batch).where(Batch.id == shard.batch_id).with_for_update()).scalar_one()
     if batch.state not in WORKABLE_STATES:
         drop_shard(session, shard)
         return False

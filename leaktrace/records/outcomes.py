@@ -13,7 +13,7 @@ from sqlalchemy import Text, Uuid, case, cast, column, func, select, update, val
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from leaktrace.records.leases import Lease, finish_shard, lock_held
+from leaktrace.records.leases import Lease, finish_shard, give_back, lock_held
 from leaktrace.records.models import Attribution, Image, Item
 
 
@@ -90,10 +90,17 @@ def save_outcomes(
     shard = lock_held(session, lease)
     if shard is None:
         return None
-    image_ids = _store_images(session, lease, outcomes)
-    attribution_ids = _store_attributions(session, lease, outcomes, image_ids, model_version)
-    _store_items(session, _item_rows(outcomes, image_ids, attribution_ids))
+    _store(session, lease, outcomes, model_version)
     return SavedShard(batch_state=finish_shard(session, shard))
+
+
+def save_part(session: Session, lease: Lease, outcomes: Sequence[Outcome], *, model_version: str) -> bool:
+    """Write the outcomes that there are and give the rest of the shard back; False when nothing is to be sent again."""
+    shard = lock_held(session, lease)
+    if shard is None:
+        return False
+    _store(session, lease, outcomes, model_version)
+    return give_back(session, shard)
 
 
 def _check_complete(lease: Lease, outcomes: Sequence[Outcome]) -> None:
@@ -101,6 +108,14 @@ def _check_complete(lease: Lease, outcomes: Sequence[Outcome]) -> None:
     expected = sorted(item.item_id for item in lease.items)
     if decided != expected:
         raise ValueError(f"the shard has {len(expected)} items and {len(decided)} outcomes; each needs one")
+
+
+def _store(session: Session, lease: Lease, outcomes: Sequence[Outcome], model_version: str) -> None:
+    if not outcomes:
+        return
+    image_ids = _store_images(session, lease, outcomes)
+    attribution_ids = _store_attributions(session, lease, outcomes, image_ids, model_version)
+    _store_items(session, _item_rows(outcomes, image_ids, attribution_ids))
 
 
 def _store_images(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> list[UUID | None]:
@@ -182,8 +197,6 @@ def _item_rows(
 
 
 def _store_items(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
-    if not rows:
-        return
     decided = values(
         column("id", Uuid),
         column("image_id", Uuid),

@@ -31,6 +31,21 @@ class AbsentStore(S3ObjectStore):
         self._real.delete(keys)
 
 
+class PatchyStore(S3ObjectStore):
+    """A store that cannot read one of its objects, though it is there."""
+
+    def __init__(self, real: S3ObjectStore, unreadable: str) -> None:
+        self._real, self._unreadable = real, unreadable
+
+    def get(self, key: str) -> bytes:
+        if key == self._unreadable:
+            raise ObjectStoreUnavailable(f"{key}: internal error")
+        return self._real.get(key)
+
+    def delete(self, keys: list[str]) -> None:
+        self._real.delete(keys)
+
+
 def attribution_of(engine: Engine, item: Item) -> Attribution:
     with transaction(engine) as session:
         return session.get_one(Attribution, item.attribution_id)
@@ -235,6 +250,27 @@ def test_released_shard_is_sent_again(
     before = submissions.queue.length()
     make_worker(store=AbsentStore(store)).attribute_shard(shard_id)
     assert submissions.queue.length() == before + 1
+
+
+def test_unreadable_object_spares_neighbours(
+    make_worker: MakeWorker, submissions: Submissions, store: S3ObjectStore
+) -> None:
+    files = pictures(6, first_seed=1450)
+    batch_id, (shard_id,) = submissions.submit(files, shard_images=6, send=False)
+    sha256 = FakeAttributor().prepare(files["image-1452"]).sha256
+    patchy = PatchyStore(store, image_key(submissions.tenant_id, sha256))
+    worker = make_worker(store=patchy, decode_threads=2)
+    for _ in range(60):
+        worker._pipeline.backoff.succeed()  # so that the test need not wait
+        worker.attribute_shard(shard_id)
+        if submissions.counts(batch_id).get("succeeded") == 5:
+            break
+    unread = submissions.items(batch_id)["image-1452"]
+    assert (submissions.counts(batch_id), unread.state, unread.attempts) == (
+        {"succeeded": 5, "pending": 1},
+        "pending",
+        0,
+    )
 
 
 def test_failing_image_is_found(make_worker: MakeWorker, submissions: Submissions) -> None:

@@ -8,9 +8,10 @@ from sqlalchemy import Engine, update
 
 from leaktrace.queue import ShardQueue
 from leaktrace.records.database import transaction
-from leaktrace.records.leases import Lease, claim_shard, release_shard, renew_leases
+from leaktrace.records.leases import Lease, claim_shard, renew_leases
 from leaktrace.records.locks import SWEEP_LOCK, try_lock
 from leaktrace.records.models import Batch, Shard
+from leaktrace.records.outcomes import Failure, Outcome, save_outcomes, save_part
 from leaktrace.records.registry import register_worker
 from leaktrace.records.shards import enter_state
 from tests.attributors import FakeAttributor
@@ -113,8 +114,6 @@ def test_any_killer_is_found_alone(submissions: Submissions, engine: Engine, swe
 
 
 def _finish_by_failing(engine: Engine, shard_id: UUID) -> None:
-    from leaktrace.records.outcomes import Failure, Outcome, save_outcomes
-
     lease = claim(engine, shard_id, owner=f"w/{shard_id}")
     failure = Failure(code="corrupt", detail="stands for any outcome")
     outcomes = [
@@ -201,7 +200,7 @@ def test_renewal_tells_lost_from_kept(submissions: Submissions, engine: Engine) 
     _, shard_ids = submissions.submit(pictures(2), shard_images=1, send=False)
     kept, lost = (claim(engine, shard_id, owner=f"w/{shard_id}") for shard_id in shard_ids)
     with transaction(engine) as session:
-        assert release_shard(session, lost)
+        assert save_part(session, lost, [], model_version=FakeAttributor.version)
     with transaction(engine) as session:
         assert renew_leases(session, [kept, lost], lease_seconds=60) == {kept.owner}
 
