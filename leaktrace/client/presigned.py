@@ -12,7 +12,7 @@ from leaktrace.client.answers import PresignedAnswer, read_answer
 from leaktrace.client.errors import ApiProblem, ServiceUnreachable, UnexpectedAnswer
 from leaktrace.client.files import UploadFile, group_files
 from leaktrace.client.retrying import RetryRules
-from leaktrace.client.transport import Transport, json_of
+from leaktrace.client.transport import Transport, json_of, may_use_proxy
 from leaktrace.errors import InvalidInput
 
 ANNOUNCED_FILES = 500
@@ -56,7 +56,8 @@ def post_file(
     if target.url is None:
         raise InvalidInput(f"{target.custom_id!r} answered {target.status!r}: there is nothing to post")
     last: httpx.TransportError | None = None
-    with httpx.Client(timeout=POST_SECONDS, transport=http_transport) as http:
+    trust_env = may_use_proxy(target.url)
+    with httpx.Client(timeout=POST_SECONDS, transport=http_transport, trust_env=trust_env) as http:
         for attempt in range(1, POST_TRIES + 1):
             try:
                 with file.open() as content:

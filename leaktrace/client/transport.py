@@ -51,7 +51,7 @@ class Transport:
             headers={"Authorization": f"Bearer {key}", "User-Agent": f"leaktrace/{version('leaktrace')}"},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             transport=http_transport,
-            trust_env=httpx.URL(url).host not in LOOPBACK,  # a proxy has no way to this machine
+            trust_env=may_use_proxy(url),
         )
 
     def close(self) -> None:
@@ -140,6 +140,11 @@ class Transport:
             return None
         elapsed = self._clock() - started
         return self._rules.wait_before_retry(attempt, elapsed_seconds=elapsed, retry_after=asked)
+
+
+def may_use_proxy(url: str) -> bool:
+    """Whether the environment's proxies apply: they have no way to this machine itself."""
+    return httpx.URL(url).host not in LOOPBACK
 
 
 def problem_of(response: httpx.Response) -> Exception:
