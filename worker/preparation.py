@@ -102,6 +102,7 @@ class Preparer:
         started = time.perf_counter()
         try:
             prepared = self._prepare(data)
+            fingerprint = perceptual_hash(prepared.crops)
         except ImageRefused as refusal:
             return _failed(work, refusal.code, refusal.detail, image=image)
         except Exception as error:  # a fault of ours on this one image, which must not sink its neighbours
@@ -114,7 +115,7 @@ class Preparer:
             format=header.format,
             width=header.width,
             height=header.height,
-            perceptual_hash=perceptual_hash(prepared.crops),
+            perceptual_hash=fingerprint,
         )
         took = {**seconds, "decode": time.perf_counter() - started}
         return Preparation(work, described, prepared, took)

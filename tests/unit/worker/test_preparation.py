@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import numpy as np
 import pytest
 
 from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, image_key, staged_key
 from leaktrace.records.leases import LeasedItem
 from leaktrace.records.outcomes import Failure, Outcome
-from leaktrace.science.images import DecodedImage, ImageHeader
+from leaktrace.science.images import ImageHeader
+from leaktrace.science.preprocessing import PreparedImage
 from worker.preparation import ImageWork, Preparation, Preparer, plan
 
 TENANT = UUID(int=1)
@@ -40,7 +42,13 @@ class DictStore:
 
 
 def prepare(_data: bytes) -> Any:
-    return DecodedImage(pixels=None, header=ImageHeader("PNG", 300, 200), sha256="")  # type: ignore[arg-type]
+    return PreparedImage(
+        crops=np.zeros((1, 3, 32, 32), dtype=np.uint8),
+        header=ImageHeader("PNG", 300, 200),
+        sha256=SHA256,
+        content_hash=bytes(32),
+        extended=False,
+    )
 
 
 def work(
