@@ -5,18 +5,17 @@ golden answers before anything is trusted. Knows nothing of queues, databases or
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
-from leaktrace.science.explanation import Explanation, explain
+from leaktrace.science.encoder import Embedded
 from leaktrace.science.golden import GOLDEN_IMAGES, golden_image
 from leaktrace.science.images import DecodeLimits, decode
 from leaktrace.science.inference import InferencePass, choose_device
+from leaktrace.science.judging import Attribution, Judge, Thresholds
 from leaktrace.science.model_folder import (
     DENSITY,
     Model,
@@ -28,33 +27,10 @@ from leaktrace.science.model_folder import (
     version_of,
 )
 from leaktrace.science.preprocessing import PreparedImage, prepare
-from leaktrace.science.verdict import decide
 
 DENSITY_DIGITS = 12
 
 __all__ = ["Attribution", "Attributor", "ModelUnusable"]
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Everything that is said of one image. Probabilities add up to 1; p-values do not."""
-
-    verdict: str
-    generator: str | None
-    p_value: float
-    smallest_p: float
-    alpha: float
-    reason: str
-    probabilities: dict[str, float]
-    p_values: dict[str, float]
-    embedding: NDArray[np.float32]  # (D,)
-    explanation: Explanation
-    extended: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same for JSON, without the embedding."""
-        fields = {key: value for key, value in vars(self).items() if key not in ("embedding", "explanation")}
-        return fields | {"explanation": self.explanation.to_dict()}
 
 
 class Attributor:
@@ -94,38 +70,51 @@ class Attributor:
     @property
     def density(self) -> OpenSetDensity:
         """The density that p-values come from."""
-        return self._density
+        return self._judge.density
 
     @property
     def density_version(self) -> str:
         """The name under which that density was published."""
-        return self._density_version
+        return self._judge.version
+
+    def make_judge(self, density: OpenSetDensity, *, version: str) -> Judge:
+        """A judge by another density, beside the one in use. Raises ValueError when it is for another model."""
+        return Judge(
+            self.model,
+            density,
+            model_version=self.version,
+            version=version,
+            thresholds=Thresholds(alpha=self.alpha, min_probability=self.min_probability),
+        )
 
     def use_density(self, density: OpenSetDensity, *, version: str) -> None:
         """Swap the density whole. Raises ValueError when it was fitted for another model or other classes."""
-        if density.model_version != self.version:
-            raise ValueError(f"the density is for model {density.model_version!r}, this is {self.version!r}")
-        if tuple(density.classes_) != self.classes:
-            raise ValueError(f"the density knows {tuple(density.classes_)}, the model {self.classes}")
-        self._density, self._density_version = density, version
+        self._judge = self.make_judge(density, version=version)
 
     def prepare(self, data: bytes, *, limits: DecodeLimits | None = None) -> PreparedImage:
         """Decode a file and cut its crops; thread-safe, on the CPU. Raises ImageRefused."""
         return prepare(decode(data, limits=limits or DecodeLimits()), self.model.preprocessing)
 
-    def attribute(self, images: Sequence[PreparedImage]) -> list[Attribution]:
-        """One attribution an image, in the same order. torch.cuda.OutOfMemoryError passes through."""
+    def attribute(
+        self, images: Sequence[PreparedImage], *, judges: Sequence[Judge | None] | None = None
+    ) -> list[Attribution]:
+        """One attribution an image, in the same order. torch.cuda.OutOfMemoryError passes through.
+
+        `judges` gives an image another judge than the density in use, where it is not None.
+        """
         if not images:
             return []
         embedded = self.inference.embed(images)
-        embeddings = embedded.embedding.numpy()
-        probabilities = self.inference.probabilities(embedded).numpy()
-        p_values = self._density.p_values(embeddings)
-        explanations = explain(
-            embedded, self.inference.net.head, classes=self.classes, steps=self.model.schedule.steps
-        )
-        rows = zip(images, embeddings, probabilities, p_values, explanations, strict=True)
-        return [self._attribution(*row) for row in rows]
+        chosen = [judge or self._judge for judge in judges or [None] * len(images)]
+        found: dict[int, Attribution] = {}
+        for judge in dict.fromkeys(chosen):
+            rows = [row for row, other in enumerate(chosen) if other is judge]
+            part = Embedded(
+                *(tensor[rows] for tensor in (embedded.embedding, embedded.gate, embedded.attention))
+            )
+            judged = judge.judge(part, extended=[images[row].extended for row in rows])
+            found |= dict(zip(rows, judged, strict=True))
+        return [found[row] for row in range(len(images))]
 
     def self_test(self) -> None:
         """Raise ModelUnusable unless the golden images get the golden answers within the card's tolerance."""
@@ -137,33 +126,6 @@ class Attributor:
                 raise ModelUnusable(
                     self.version, f"golden {name} differs by {difference:.2g}, more than {tolerance:.2g}"
                 )
-
-    def _attribution(
-        self,
-        image: PreparedImage,
-        embedding: NDArray[np.float32],
-        probabilities: NDArray[np.float64],
-        p_values: NDArray[np.float64],
-        explanation: Explanation,
-    ) -> Attribution:
-        verdict = decide(
-            probabilities,
-            p_values,
-            self.classes,
-            smallest_p=self._density.smallest_p_,
-            alpha=self.alpha,
-            min_probability=self.min_probability,
-        )
-        return Attribution(
-            **asdict(verdict),
-            smallest_p=float(self._density.smallest_p_.max()),
-            alpha=self.alpha,
-            probabilities=dict(zip(self.classes, probabilities.tolist(), strict=True)),
-            p_values=dict(zip(self.classes, p_values.tolist(), strict=True)),
-            embedding=embedding,
-            explanation=explanation,
-            extended=image.extended,
-        )
 
 
 def golden_answers(inference: InferencePass) -> dict[str, Any]:

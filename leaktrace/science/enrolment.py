@@ -83,36 +83,6 @@ def place_prototypes(embeddings: NDArray[np.float32], *, count: int, seed: int) 
     return placed
 
 
-def without_class(density: OpenSetDensity, model: Model, *, name: str) -> OpenSetDensity:
-    """The density as if the enrolled class had never been. Raises ValueError when it was not enrolled."""
-    head, calibration = density.head_, density.calibration_
-    if head is None or calibration is None or name not in head.names:
-        raise ValueError(f"{name!r} is not one of the {len(head.names) if head else 0} enrolled classes")
-    parts = density.parts()
-    index = parts.classes.index(name)
-    kept, calibrating = parts.labels != index, calibration.labels != index
-    left = [row for row, other in enumerate(head.names) if other != name]
-    shorter = DensityParts(
-        model_version=parts.model_version,
-        whiten=parts.whiten,
-        classes=tuple(other for other in parts.classes if other != name),
-        embeddings=parts.embeddings[kept],
-        labels=_closed_up(parts.labels[kept], index),
-        bandwidths=np.delete(parts.bandwidths, index),
-        calibration_scores=(*parts.calibration_scores[:index], *parts.calibration_scores[index + 1 :]),
-        calibration=CalibrationSet(
-            calibration.embeddings[calibrating],
-            calibration.gates[calibrating],
-            _closed_up(calibration.labels[calibrating], index),
-        ),
-    )
-    if left:
-        names = tuple(head.names[row] for row in left)
-        shorter = replace(shorter, head=EnrolledHead(names, head.prototypes[left], head.temperature))
-        shorter = replace(shorter, head=_with_temperature(shorter, model))
-    return OpenSetDensity.from_parts(shorter)
-
-
 def _with_class(
     base: OpenSetDensity,
     calibration: CalibrationSet,
@@ -156,11 +126,6 @@ def _with_temperature(parts: DensityParts, model: Model) -> EnrolledHead:
 
 def _opened_up(labels: NDArray[np.int64], index: int, *, added: int) -> NDArray[np.int64]:
     return np.concatenate([labels + (labels >= index), np.full(added, index, dtype=np.int64)])
-
-
-def _closed_up(labels: NDArray[np.int64], index: int) -> NDArray[np.int64]:
-    closed: NDArray[np.int64] = labels - (labels > index)
-    return closed
 
 
 def _rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
-from torch import Tensor
 
 from leaktrace.science.attributor import Attributor, golden_answers
 from leaktrace.science.density import OpenSetDensity
@@ -31,11 +29,11 @@ from leaktrace.science.model_folder import (
     write_model,
 )
 from leaktrace.science.preprocessing import PreparedImage, Preprocessing, prepare
+from leaktrace.science.temperature import fit_temperature
 from leaktrace.science.training.dataset import FittingSet, Sample
 
 ALPHA = 0.05
 MIN_PROBABILITY = 0.5
-TEMPERATURE_BOUNDS = (-3.0, 3.0)  # of the natural logarithm
 EMBEDDED_AT_ONCE = 64
 # Answers in bfloat16 stay within these of answers in float32; see docs/model-card.md for what was measured.
 GOLDEN_EMBEDDING_TOLERANCE = 0.05
@@ -52,17 +50,6 @@ def prepare_samples(samples: Sequence[Sample], preprocessing: Preprocessing) -> 
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(prepared, samples))
-
-
-def fit_temperature(scores: Tensor, labels: Sequence[int]) -> float:
-    """The one positive number that divides all scores (N, K) and makes their log-likelihood greatest."""
-    target = torch.as_tensor(labels)
-
-    def loss(log_temperature: float) -> float:
-        return float(torch.nn.functional.cross_entropy(scores.double() / np.exp(log_temperature), target))
-
-    best: Any = minimize_scalar(loss, bounds=TEMPERATURE_BOUNDS, method="bounded")  # type: ignore[no-untyped-call]
-    return float(np.exp(best.x))
 
 
 def calibrate(

@@ -1,0 +1,139 @@
+"""A class more without training: it is named, the others stay as they are, and the gates say when it must not be."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.enrolment import Examples, enrol, split
+from leaktrace.science.gates import GateRules, Sample, compare, decisions, held_out_recall
+from leaktrace.science.judging import Judge
+from tests.synthetic import (
+    ALPHA,
+    CLASSES,
+    SyntheticAttributor,
+    embeddings_of,
+    gates_like,
+    make_density,
+)
+
+
+@pytest.fixture(scope="module")
+def attributor() -> SyntheticAttributor:
+    return SyntheticAttributor()
+
+
+def examples(generator: str, *, seed: int = 1, count: int = 60) -> Examples:
+    embeddings = embeddings_of(generator, seed, count=count)
+    return Examples(embeddings, gates_like(embeddings))
+
+
+def enrolled(attributor: SyntheticAttributor, generator: str, *, called: str = "newcomer") -> OpenSetDensity:
+    parts = split(examples(generator), alpha=ALPHA, random=np.random.default_rng(0))
+    return enrol(attributor.density, attributor.model, name=called, examples=parts)
+
+
+def sample(*generators: str, seed: int = 5, count: int = 30) -> Sample:
+    embeddings = np.concatenate([embeddings_of(name, seed, count=count) for name in generators])
+    return Sample(embeddings, gates_like(embeddings), np.repeat(generators, count))
+
+
+def judge(attributor: SyntheticAttributor, density: OpenSetDensity) -> Judge:
+    return attributor.make_judge(density, version="test")
+
+
+def p_values(density: OpenSetDensity, names: tuple[str, ...], at: NDArray[np.float32]) -> NDArray[np.float64]:
+    columns = [list(density.classes_).index(name) for name in names]
+    return density.p_values(at)[:, columns]
+
+
+def test_enrolled_class_is_named(attributor: SyntheticAttributor) -> None:
+    before = decisions(judge(attributor, attributor.density), sample("gamma"))
+    after = decisions(judge(attributor, enrolled(attributor, "gamma")), sample("gamma"))
+    assert set(before) == {"unseen"}
+    assert (after == "newcomer").mean() >= 0.9
+
+
+def test_known_p_values_stay_to_the_bit(attributor: SyntheticAttributor) -> None:
+    probe = sample(*CLASSES, "gamma", "delta").embeddings
+    after = p_values(enrolled(attributor, "gamma"), CLASSES, probe)
+    assert np.array_equal(after, p_values(attributor.density, CLASSES, probe))
+
+
+def test_artefact_holds_all_of_it(attributor: SyntheticAttributor) -> None:
+    density = enrolled(attributor, "gamma")
+    again = OpenSetDensity.from_bytes(density.to_bytes())
+    probe = sample(*CLASSES, "gamma")
+    first, second = judge(attributor, density), judge(attributor, again)
+    assert again.to_bytes() == density.to_bytes()
+    assert np.array_equal(density.p_values(probe.embeddings), again.p_values(probe.embeddings))
+    assert (decisions(first, probe) == decisions(second, probe)).all()
+
+
+def test_two_classes_may_follow(attributor: SyntheticAttributor) -> None:
+    parts = split(examples("delta"), alpha=ALPHA, random=np.random.default_rng(0))
+    both = enrol(enrolled(attributor, "gamma"), attributor.model, name="a-delta", examples=parts)
+    assert tuple(both.classes_) == ("a-delta", "alpha", "beta", "newcomer", "real")
+    found = decisions(judge(attributor, both), sample("gamma", "delta", "alpha"))
+    assert [(found[i : i + 30] == name).mean() >= 0.9 for i, name in ((0, "newcomer"), (30, "a-delta"))] == [
+        True,
+        True,
+    ]
+
+
+def test_name_is_taken_once(attributor: SyntheticAttributor) -> None:
+    with pytest.raises(ValueError, match="'alpha' is already one of the 3 classes"):
+        enrolled(attributor, "gamma", called="alpha")
+
+
+@pytest.mark.parametrize(("count", "alpha", "needed"), [(49, 0.05, 20), (120, 0.01, 99)])
+def test_too_few_examples_are_refused(count: int, alpha: float, needed: int) -> None:
+    with pytest.raises(ValueError, match=f"{count} examples are too few: 30 .* {needed}"):
+        split(examples("gamma", count=count), alpha=alpha, random=np.random.default_rng(0))
+
+
+def test_split_shares_no_example() -> None:
+    parts = split(examples("gamma"), alpha=ALPHA, random=np.random.default_rng(0))
+    rows = [{row.tobytes() for row in part.embeddings} for part in (parts.fit, parts.held_out)]
+    assert (len(rows[0]), len(rows[1]), len(rows[0] & rows[1])) == (36, 24, 0)
+
+
+def test_density_without_calibration_images_is_refused(attributor: SyntheticAttributor) -> None:
+    bare = make_density(attributor.version)
+    bare.calibration_ = None
+    parts = split(examples("gamma"), alpha=ALPHA, random=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="0 calibration images"):
+        enrol(bare, attributor.model, name="newcomer", examples=parts)
+
+
+def gates_of(attributor: SyntheticAttributor, challenger: OpenSetDensity) -> dict[str, bool]:
+    gates = compare(
+        judge(attributor, attributor.density),
+        judge(attributor, challenger),
+        reference=sample(*CLASSES),
+        live=sample(*CLASSES, seed=6),
+        golden=np.array(attributor.card["golden"]["embeddings"], dtype=np.float32),
+        rules=GateRules(),
+    )
+    return {gate.name: gate.passed for gate in gates}
+
+
+def test_good_newcomer_passes_all_gates(attributor: SyntheticAttributor) -> None:
+    assert all(gates_of(attributor, enrolled(attributor, "gamma")).values())
+
+
+def test_disguised_known_class_is_stopped(attributor: SyntheticAttributor) -> None:
+    """Somebody enrols images of `alpha` under another name: half of alpha's answers would flip."""
+    failed = {
+        name for name, passed in gates_of(attributor, enrolled(attributor, "alpha")).items() if not passed
+    }
+    assert {"class_recall:alpha", "reference_flips", "live_flips"} <= failed
+
+
+def test_held_out_recall_counts_leaving_out(attributor: SyntheticAttributor) -> None:
+    parts = split(examples("gamma"), alpha=ALPHA, random=np.random.default_rng(0))
+    density = enrol(attributor.density, attributor.model, name="newcomer", examples=parts)
+    held = Sample(parts.held_out.embeddings, parts.held_out.gates)
+    gate = held_out_recall(judge(attributor, density), held, name="newcomer", rules=GateRules())
+    # By leaving one out, 24 images have the p-values 1/24, 2/24, ..., and those up to alpha cannot be named.
+    assert (gate.passed, gate.measured) == (True, pytest.approx(23 / 24))
