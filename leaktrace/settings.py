@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     expiry_interval_seconds: float = Field(60.0, gt=0)
     refit_interval_seconds: float = Field(3600.0, gt=0)
     discovery_interval_seconds: float = Field(600.0, gt=0)
+    enrolment_interval_seconds: float = Field(5.0, gt=0)
     quarantine_per_tenant: int = Field(20_000, ge=0, description="Unseen images held for a tenant at a time.")
     quarantine_per_batch: int = Field(1_000, ge=0, description="Of those, from one batch.")
     quarantine_per_day: int = Field(2_000, ge=0, description="Of those, from one day (UTC).")

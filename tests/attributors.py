@@ -41,6 +41,7 @@ class FakeAttribution:
     probabilities: dict[str, float]
     p_values: dict[str, float]
     embedding: NDArray[np.float32]
+    gate: NDArray[np.float32]
     explanation: FakeExplanation
     extended: bool
 
@@ -95,6 +96,7 @@ class FakeAttributor:
             probabilities={name: float(name == generator) for name in CLASSES},
             p_values=dict(zip(CLASSES, p_values, strict=True)),
             embedding=embedding,
+            gate=np.ones_like(embedding),
             explanation=FakeExplanation(),
             extended=image.extended,
         )

@@ -6,6 +6,7 @@ picture's content. So whole stories can be told in seconds, without weights.
 
 import io
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -101,6 +102,7 @@ class SyntheticAttributor:
         golden = embeddings_of("alpha", 99, count=2)
         self.card = {"format": 1, "name": "synthetic", "golden": {"embeddings": golden.tolist()}}
         self.model = make_model()
+        self.inference = SimpleNamespace(device="cpu")
         self.use_density(make_density(version), version=f"{version}-density-1")
 
     @property

@@ -19,6 +19,7 @@ from worker.bisecting import FittingBatches, isolate
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attribution, Attributor
+    from leaktrace.science.judging import Judge
     from leaktrace.science.preprocessing import PreparedImage
 
 # How long a batch that is not full waits for more: short against a batch, long against the gap between two decodes.
@@ -53,6 +54,7 @@ class Attributed:
 @dataclass(frozen=True)
 class _Waiting:
     image: "PreparedImage"
+    judge: "Judge | None"
     future: "Future[Attributed]"
 
 
@@ -86,12 +88,15 @@ class AttributionExecutor:
         """The largest batch that is tried now."""
         return self._batches.size
 
-    def submit(self, image: "PreparedImage") -> "Future[Attributed]":
-        """Attribute the image in some batch. The future may be cancelled until its batch begins."""
+    def submit(self, image: "PreparedImage", *, judge: "Judge | None" = None) -> "Future[Attributed]":
+        """Attribute the image in some batch, by the density in use or by a judge of its own.
+
+        The future may be cancelled until its batch begins.
+        """
         future: Future[Attributed] = Future()
         with self._changed:
             self._refuse_when_closed()
-            self._waiting.append(_Waiting(image, future))
+            self._waiting.append(_Waiting(image, judge, future))
             self._changed.notify()
         return future
 
@@ -153,8 +158,8 @@ class AttributionExecutor:
             return
         began = time.perf_counter()
         results = isolate(
-            lambda images: self._batches.run(self._attributor.attribute, images),
-            [waiting.image for waiting in batch],
+            lambda part: self._batches.run(self._judge_all, part),
+            batch,
             max_attempts=self._max_attempts,
         )
         seconds = (time.perf_counter() - began) / len(batch)
@@ -166,9 +171,17 @@ class AttributionExecutor:
         for waiting, result in zip(batch, results, strict=True):
             self._settle(waiting, result, seconds=seconds)
 
+    def _judge_all(self, batch: "Sequence[_Waiting]") -> "list[Attribution]":
+        images, judges = [waiting.image for waiting in batch], [waiting.judge for waiting in batch]
+        if not any(judges):
+            return self._attributor.attribute(images)
+        return self._attributor.attribute(images, judges=judges)
+
     def _settle(self, waiting: _Waiting, result: "Attribution | Exception", *, seconds: float) -> None:
         if not isinstance(result, Exception):
-            attributed = Attributed(result, self._attributor.density_version, seconds)
+            judge = waiting.judge
+            version = judge.version if judge is not None else self._attributor.density_version
+            attributed = Attributed(result, version, seconds)
             waiting.future.set_result(attributed)
             return
         log.warning("image_not_attributed", sha256=waiting.image.sha256, exc_info=result)

@@ -6,6 +6,7 @@ density is swapped on the executor's thread, between two batches, so that no ans
 
 import hashlib
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from leaktrace.errors import Unavailable
@@ -17,7 +18,10 @@ from worker.executor import AttributionExecutor
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
+    from leaktrace.science.judging import Judge
 
+# Tenants' own densities that a worker keeps in memory; the one used longest ago goes first.
+JUDGES_KEPT = 32
 # What torch's CPU allocator says, as a plain RuntimeError, when memory is short.
 CPU_MEMORY_WORDS = ("can't allocate memory", "not enough memory")
 
@@ -59,13 +63,14 @@ def free_device_memory() -> None:
 
 
 class LoadedModel:
-    """An attributor with its executor; `refresh_density` may be called from any thread."""
+    """An attributor with its executor; `refresh_density` and `judge_of` may be called from any thread."""
 
     def __init__(self, attributor: "Attributor", executor: AttributionExecutor) -> None:
         self.attributor = attributor
         self.executor = executor
         self.version = attributor.version
         self._refreshing = threading.Lock()
+        self._judges: OrderedDict[str, Judge] = OrderedDict()
 
     @property
     def density_version(self) -> str:
@@ -81,17 +86,49 @@ class LoadedModel:
             if active is None or active.version == self.density_version:
                 return
             try:
-                self._swap(active, store.get(active.object_key))
+                self._swap(active, store)
             except (Unavailable, ValueError) as error:
                 log.warning("density_not_refreshed", error=str(error))
 
-    def _swap(self, checkpoint: DensityCheckpoint, data: bytes) -> None:
-        found = hashlib.sha256(data).hexdigest()
-        if found != checkpoint.sha256:
-            raise DensityUnusable(
-                f"{checkpoint.object_key} has SHA-256 {found}, the record says {checkpoint.sha256}"
-            )
-        density = OpenSetDensity.from_bytes(data)
+    def judge_of(self, own: DensityCheckpoint | None, store: ObjectStore) -> "Judge | None":
+        """The judge by a tenant's own density; None when it has none, or when that cannot be had.
+
+        Everybody's density answers then, and the answers say so by its version.
+        """
+        if own is None:
+            return None
+        with self._refreshing:
+            try:
+                if own.version not in self._judges:
+                    density = read_density(own, store)
+                    self._judges[own.version] = self.attributor.make_judge(density, version=own.version)
+                    log.info("own_density_loaded", density_version=own.version)
+            except (Unavailable, ValueError) as error:
+                log.warning("density_not_refreshed", error=str(error))
+                return None
+            self._judges.move_to_end(own.version)
+            while len(self._judges) > JUDGES_KEPT:
+                self._judges.popitem(last=False)
+            return self._judges[own.version]
+
+    def _swap(self, checkpoint: DensityCheckpoint, store: ObjectStore) -> None:
+        density = read_density(checkpoint, store)
         version = checkpoint.version
         self.executor.between_batches(lambda: self.attributor.use_density(density, version=version)).result()
         log.info("density_swapped", density_version=version)
+
+
+def read_density(checkpoint: DensityCheckpoint, store: ObjectStore) -> OpenSetDensity:
+    """A published density, checked.
+
+    Raises:
+        ObjectMissing, ObjectStoreUnavailable: it cannot be had.
+        DensityUnusable: it is not what was published.
+    """
+    data = store.get(checkpoint.object_key)
+    found = hashlib.sha256(data).hexdigest()
+    if found != checkpoint.sha256:
+        raise DensityUnusable(
+            f"{checkpoint.object_key} has SHA-256 {found}, the record says {checkpoint.sha256}"
+        )
+    return OpenSetDensity.from_bytes(data)

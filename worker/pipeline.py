@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
@@ -21,7 +21,7 @@ from leaktrace.logs import bind_context, get_logger
 from leaktrace.objects import ObjectStore, ObjectStoreUnavailable, staged_key
 from leaktrace.queue import ShardQueue, enqueue_after_commit
 from leaktrace.records.database import DatabaseUnavailable, transaction
-from leaktrace.records.densities import DensityCheckpoint, active_density
+from leaktrace.records.densities import DensitiesInForce, densities_for_shard
 from leaktrace.records.leases import Lease, abandon_shard, claim_shard, deaths_of
 from leaktrace.records.outcomes import Failure, NewAttribution, Outcome, SavedShard, save_outcomes, save_part
 from worker.backoff import Backoff
@@ -33,6 +33,9 @@ from worker.preparation import ImageWork, Preparation, Preparer, plan
 from worker.progress import Progress
 from worker.recording import as_record, summary
 from worker.solitude import Solitude
+
+if TYPE_CHECKING:
+    from leaktrace.science.judging import Judge
 
 POLL_SECONDS = 0.2
 # Results wait in memory meanwhile, so that a database that is back is used soon.
@@ -77,19 +80,21 @@ class ShardPipeline:
                 log.info("shard_left_to_sweeper")
 
     def _claim_and_attribute(self, shard_id: UUID) -> None:
-        deaths, density = self._insist(lambda session: self._look(session, shard_id))
+        deaths, densities = self._insist(lambda session: self._look(session, shard_id))
         with self.solitude.enter(alone=deaths > 0):
             if self.halt.begun:
                 self._send_again(shard_id)
                 return
-            self.model.refresh_density(density, self.store)
+            self.model.refresh_density(densities.shared, self.store)
+            judge = self.model.judge_of(densities.own, self.store)
             lease = self._claim(shard_id)
             if lease is not None:
                 with self.leases.hold(lease), bind_context(batch_id=str(lease.batch_id)):
-                    self._attribute(lease)
+                    self._attribute(lease, judge)
 
-    def _look(self, session: Session, shard_id: UUID) -> tuple[int, DensityCheckpoint | None]:
-        return deaths_of(session, shard_id), active_density(session, self.model.version)
+    def _look(self, session: Session, shard_id: UUID) -> tuple[int, DensitiesInForce]:
+        densities = densities_for_shard(session, shard_id, model_version=self.model.version)
+        return deaths_of(session, shard_id), densities
 
     def _claim(self, shard_id: UUID) -> Lease | None:
         owner = f"{self.worker_id}/{uuid4().hex}"
@@ -106,10 +111,10 @@ class ShardPipeline:
         log.debug("shard_claimed", claimed=lease is not None)
         return lease
 
-    def _attribute(self, lease: Lease) -> None:
+    def _attribute(self, lease: Lease, judge: "Judge | None") -> None:
         started = time.perf_counter()
         try:
-            outcomes, absence = self._outcomes(lease)
+            outcomes, absence = self._outcomes(lease, judge)
             if absence is not None:
                 self.backoff.fail()
                 self._release(lease, outcomes, why=absence.code, error=str(absence))
@@ -125,13 +130,13 @@ class ShardPipeline:
             self.backoff.succeed()
             self._conclude(lease, outcomes, saved, seconds=time.perf_counter() - started)
 
-    def _outcomes(self, lease: Lease) -> tuple[list[Outcome], ObjectStoreUnavailable | None]:
+    def _outcomes(self, lease: Lease, judge: "Judge | None") -> tuple[list[Outcome], ObjectStoreUnavailable | None]:
         """All outcomes; or, when the store was away for one image, those of the images that were begun before."""
         works = plan(lease.items)
         random.shuffle(
             works
         )  # so that an object that cannot be read keeps no others from being reached for ever
-        jobs = [self.decoders.submit(self._begin, work, lease) for work in works]
+        jobs = [self.decoders.submit(self._begin, work, lease, judge) for work in works]
         try:
             begun, absence = self._await_all(jobs, lease)
             return [self._finish(one, lease) if isinstance(one, _Begun) else one for one in begun], absence
@@ -154,13 +159,13 @@ class ShardPipeline:
                 continue
         return begun, absence
 
-    def _begin(self, work: ImageWork, lease: Lease) -> _Begun | Outcome:
+    def _begin(self, work: ImageWork, lease: Lease, judge: "Judge | None") -> _Begun | Outcome:
         self.leases.check(lease)
         prepared = self.preparer.begin(work, tenant_id=lease.tenant_id)
         self.progress.note()
         if isinstance(prepared, Outcome):
             return prepared
-        return _Begun(prepared, self.model.executor.submit(prepared.prepared))
+        return _Begun(prepared, self.model.executor.submit(prepared.prepared, judge=judge))
 
     def _finish(self, begun: _Begun, lease: Lease) -> Outcome:
         work = begun.preparation.work

@@ -19,12 +19,14 @@ from leaktrace.queue import ShardQueue
 from leaktrace.records.database import connect_database, transaction
 from leaktrace.records.registry import remove_worker
 from leaktrace.science.discovery import DiscoveryRules
+from leaktrace.science.gates import GateRules
 from leaktrace.science.images import DecodeLimits
 from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
 from worker.decoding import FrugalDecoder
 from worker.discovery import Discoverer
+from worker.enrolment import Enroller
 from worker.executor import AttributionExecutor
 from worker.expiry import expire
 from worker.halt import Halt
@@ -74,6 +76,7 @@ class WorkerProcess:
             max_attempts=settings.max_attempts,
             resend_after_seconds=settings.sweep_interval_seconds * SWEEPS_BEFORE_RESENDING,
         )
+        self._enroller = Enroller(engine=engine, store=store, rules=GateRules())
         self._discoverer = Discoverer(
             engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
@@ -131,6 +134,13 @@ class WorkerProcess:
             self._discoverer.run(self._model.attributor)
         except Unavailable as error:
             log.warning("discovery_broken_off", error=str(error))
+
+    def enrol(self) -> None:
+        """See `Enroller.run`."""
+        try:
+            self._enroller.run(self._model.attributor)
+        except Unavailable as error:
+            log.warning("enrolment_broken_off", error=str(error))
 
     def _make_pipeline(self, settings: Settings) -> ShardPipeline:
         limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

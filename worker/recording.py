@@ -24,6 +24,7 @@ def as_record(attributed: Attributed, seconds: dict[str, float]) -> NewAttributi
         extended=attribution.extended,
         timings=timings,
         embedding=attribution.embedding,
+        gate=attribution.gate,
     )
 
 

@@ -5,7 +5,7 @@ Every one is safe to run twice, since a message may be delivered twice.
 
 from uuid import UUID
 
-from leaktrace.queue import ATTRIBUTE_SHARD, DISCOVER, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.queue import ATTRIBUTE_SHARD, DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
 from worker.app import app
 from worker.process import current
 
@@ -38,3 +38,9 @@ def refit_density() -> None:
 def discover() -> None:
     """Look for groups among the images that nobody knows."""
     current().discover()
+
+
+@app.task(name=ENROL)
+def enrol() -> None:
+    """Decide what people asked for: enrolments, merges, splits, undos."""
+    current().enrol()

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from leaktrace.records.models import DensityVersion, Refit, Worker
+from leaktrace.records.models import DensityVersion, Refit, Shard, Worker
 
 ALIVE_WITHIN = timedelta(seconds=30)  # three heartbeats
 
@@ -28,14 +29,46 @@ class DensityCheckpoint:
     known_images: int
 
 
-def active_density(session: Session, model_version: str) -> DensityCheckpoint | None:
-    """The density that every worker of this model should use; None before the first was published."""
+def active_density(
+    session: Session, model_version: str, *, tenant_id: UUID | None = None
+) -> DensityCheckpoint | None:
+    """The density that every worker of this model should use; None before the first was published.
+
+    With `tenant_id` that tenant's own, which it has as long as it has generators enrolled.
+    """
     statement = select(DensityVersion).where(
-        DensityVersion.model_version == model_version, DensityVersion.state == "active"
+        DensityVersion.model_version == model_version,
+        DensityVersion.state == "active",
+        DensityVersion.tenant_id.is_(None) if tenant_id is None else DensityVersion.tenant_id == tenant_id,
     )
     row = session.execute(statement).scalar_one_or_none()
     if row is None:
         return None
+    return as_checkpoint(row)
+
+
+@dataclass(frozen=True)
+class DensitiesInForce:
+    """What judges the images of a shard: everybody's density, and its tenant's own where it has one."""
+
+    shared: DensityCheckpoint | None
+    own: DensityCheckpoint | None
+
+
+def densities_for_shard(session: Session, shard_id: UUID, *, model_version: str) -> DensitiesInForce:
+    """Both active densities in one query; neither for an unknown shard of a model without a density."""
+    tenant_id = select(Shard.tenant_id).where(Shard.id == shard_id).scalar_subquery()
+    statement = select(DensityVersion).where(
+        DensityVersion.model_version == model_version,
+        DensityVersion.state == "active",
+        or_(DensityVersion.tenant_id == tenant_id, DensityVersion.tenant_id.is_(None)),
+    )
+    found = {row.tenant_id is None: as_checkpoint(row) for row in session.scalars(statement)}
+    return DensitiesInForce(shared=found.get(True), own=found.get(False))
+
+
+def as_checkpoint(row: DensityVersion) -> DensityCheckpoint:
+    """Where the version's artefact is."""
     return DensityCheckpoint(row.version, row.object_key, row.sha256, row.known_images)
 
 
@@ -60,6 +93,81 @@ def publish_first_density(
     }
     statement = insert(DensityVersion).values(row).on_conflict_do_nothing().returning(DensityVersion.version)
     return session.execute(statement).scalar_one_or_none() is not None
+
+
+def density_in_force(model_version: str, tenant_id: UUID) -> ScalarSelect[str]:
+    """The version that judges a tenant's images now: its own, or else everybody's."""
+    return (
+        select(DensityVersion.version)
+        .where(
+            DensityVersion.model_version == model_version,
+            DensityVersion.state == "active",
+            or_(DensityVersion.tenant_id == tenant_id, DensityVersion.tenant_id.is_(None)),
+        )
+        .order_by(DensityVersion.tenant_id.is_(None))
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+@dataclass(frozen=True)
+class NewDensity:
+    """A version whose artefact has been stored, and why it was made."""
+
+    checkpoint: DensityCheckpoint
+    model_version: str
+    details: Mapping[str, Any]
+    reason: str
+
+
+def store_density(
+    session: Session, new: NewDensity, *, tenant_id: UUID | None = None, state: str = "candidate"
+) -> None:
+    """Record a version; one that has been recorded before stays as it is."""
+    row = {
+        "version": new.checkpoint.version,
+        "model_version": new.model_version,
+        "tenant_id": tenant_id,
+        "state": state,
+        "object_key": new.checkpoint.object_key,
+        "sha256": new.checkpoint.sha256,
+        "known_images": new.checkpoint.known_images,
+        "details": new.details,
+        "reason": new.reason,
+    }
+    session.execute(insert(DensityVersion).values(row).on_conflict_do_nothing())
+
+
+def tenants_on_another_base(session: Session, model_version: str) -> list[UUID]:
+    """Tenants whose own density was made from another shared one than is active now."""
+    shared = active_density(session, model_version)
+    statement = select(DensityVersion.tenant_id).where(
+        DensityVersion.model_version == model_version,
+        DensityVersion.state == "active",
+        DensityVersion.tenant_id.is_not(None),
+        DensityVersion.details["base"].astext != (shared.version if shared else ""),
+    )
+    return [tenant_id for tenant_id in session.scalars(statement) if tenant_id is not None]
+
+
+def activate_density(session: Session, version: str) -> str | None:
+    """Make a stored version the active one of its scope; returns the version that it took the place of."""
+    chosen = session.get_one(DensityVersion, version)
+    before = retire_density(session, chosen.model_version, tenant_id=chosen.tenant_id)
+    chosen.state, chosen.activated_at, chosen.retired_at = "active", func.now(), None
+    session.flush()
+    return before
+
+
+def retire_density(session: Session, model_version: str, *, tenant_id: UUID | None) -> str | None:
+    """Retire the active version of a scope; returns it, or None when there was none."""
+    active = active_density(session, model_version, tenant_id=tenant_id)
+    if active is None:
+        return None
+    row = session.get_one(DensityVersion, active.version)
+    row.state, row.retired_at = "retired", func.now()
+    session.flush()
+    return active.version
 
 
 def record_refit(

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from leaktrace.records.densities import density_in_force
 from leaktrace.records.models import Attribution, Batch, Image, Item, Shard
 from leaktrace.records.shards import enter_state, finish_batch_if_done
 
@@ -21,7 +22,7 @@ WORKABLE_STATES = ("queued", "in_progress")  # of a batch whose shards may be at
 
 @dataclass(frozen=True)
 class LeasedItem:
-    """One item of a claimed shard. `attribution_id` is set when its image was attributed before by this model."""
+    """One item of a claimed shard. `attribution_id` is set when its image was judged before by what is in force."""
 
     item_id: UUID
     image_id: UUID | None  # None: a presigned upload that still has to be checked
@@ -71,7 +72,7 @@ def claim_shard(
         batch_id=shard.batch_id,
         owner=owner,
         attempts=shard.attempts,
-        items=_running_items(session, shard_id, model_version=model_version),
+        items=_running_items(session, shard_id, model_version=model_version, tenant_id=shard.tenant_id),
     )
 
 
@@ -174,7 +175,9 @@ def _begin(session: Session, batch: Batch, shard: Shard, *, owner: str) -> None:
         enter_state(batch, "in_progress")
 
 
-def _running_items(session: Session, shard_id: UUID, *, model_version: str) -> tuple[LeasedItem, ...]:
+def _running_items(
+    session: Session, shard_id: UUID, *, model_version: str, tenant_id: UUID
+) -> tuple[LeasedItem, ...]:
     known = aliased(Image)  # the image that a presigned upload claims to be, when this tenant has it already
     statement = (
         select(Item.id, Item.image_id, func.coalesce(Image.sha256, Item.staged_sha256), Attribution.id)
@@ -185,6 +188,7 @@ def _running_items(session: Session, shard_id: UUID, *, model_version: str) -> t
             and_(
                 Attribution.image_id == func.coalesce(Item.image_id, known.id),
                 Attribution.model_version == model_version,
+                Attribution.density_version == density_in_force(model_version, tenant_id),
             ),
         )
         .where(Item.shard_id == shard_id, Item.state == "running")

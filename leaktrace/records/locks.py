@@ -11,6 +11,7 @@ EXPIRY_LOCK = 7_201_003
 REFIT_LOCK = 7_201_004
 EMBEDDING_INDEX_LOCK = 7_201_005
 DISCOVERY_LOCK = 7_201_006
+ENROLMENT_LOCK = 7_201_007
 
 
 def try_lock(session: Session, key: int) -> bool:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from pgvector.sqlalchemy import Vector
+from pgvector.sqlalchemy import HALFVEC, Vector
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -233,7 +233,10 @@ class ModelVersion(Base):
 
 
 class DensityVersion(Base):
-    """An open-set density of one model version, published in the object store; at most one is active."""
+    """An open-set density of one model version, published in the object store.
+
+    At most one is active for everybody, and one for each tenant that has enrolled generators of its own.
+    """
 
     __tablename__ = "density_versions"
     __table_args__ = (
@@ -241,14 +244,17 @@ class DensityVersion(Base):
         Index(
             "uq_density_versions_active",
             "model_version",
+            "tenant_id",
             unique=True,
             postgresql_where=text("state = 'active'"),
+            postgresql_nulls_not_distinct=True,
         ),
         UniqueConstraint("version", "model_version"),
     )
 
     version: Mapped[str] = mapped_column(primary_key=True)
     model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id"))  # null: for everybody
     state: Mapped[str] = mapped_column(server_default="candidate")
     object_key: Mapped[str]
     sha256: Mapped[str]
@@ -274,7 +280,7 @@ class Refit(Base):
 
 
 class Attribution(Base):
-    """What one model version says of one image. Self-contained: it names all that made it.
+    """What a model and a density version say of one image. Self-contained: it names all that made it.
 
     `embedding` has no fixed dimension: models differ, and each model version gets a partial index with its own.
     """
@@ -282,7 +288,7 @@ class Attribution(Base):
     __tablename__ = "attributions"
     __table_args__ = (
         one_of("verdict", VERDICTS),
-        UniqueConstraint("image_id", "model_version"),
+        UniqueConstraint("image_id", "model_version", "density_version"),
         Index(None, "model_version", "density_version"),
         Index("ix_attributions_unseen", "model_version", "id", postgresql_where=text("verdict = 'unseen'")),
         Index("ix_attributions_generator", "tenant_id", "model_version", "generator", "p_value"),
@@ -309,6 +315,7 @@ class Attribution(Base):
     extended: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     timings: Mapped[dict[str, Any]]  # seconds a stage: fetch, decode, attribute
     embedding: Mapped[Any] = mapped_column(Vector())
+    gate: Mapped[Any | None] = mapped_column(HALFVEC())  # what the head weighs the embedding by
     created_at: Mapped[datetime] = created_now()
 
 

@@ -9,12 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from leaktrace.records.models import Base, created_now, one_of, uuid7_key
 
 LABEL_KINDS = ("confirm", "correct", "appeal")
 QUARANTINE_STATES = ("held", "near", "over_cap", "enrolled", "dismissed")
+ENROLMENT_STATES = ("pending", "active", "refused", "withdrawing", "undone")
 CANDIDATE_STATES = ("open", "enrolled", "dismissed", "gone")
 
 
@@ -101,3 +103,42 @@ class Candidate(Base):
     sources: Mapped[dict[str, Any]]  # how many batches, days and formats its images come from
     created_at: Mapped[datetime] = created_now()
     seen_at: Mapped[datetime] = created_now()
+
+
+class Enrolment(Base):
+    """A generator that a person named, and how far it got. One change may enrol several and replace others."""
+
+    __tablename__ = "enrolments"
+    __table_args__ = (
+        one_of("state", ENROLMENT_STATES),
+        Index("ix_enrolments_standing", "tenant_id", "model_version", "state"),
+        Index("ix_enrolments_open", "id", postgresql_where=text("state IN ('pending', 'withdrawing')")),
+    )
+
+    id: Mapped[UUID] = uuid7_key()
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    change_id: Mapped[UUID]  # those of one change stand or fall together
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
+    name: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="pending")
+    replaces: Mapped[list[str]]  # ids of the enrolments that it takes the place of
+    candidate_id: Mapped[UUID | None] = mapped_column(ForeignKey("candidates.id"))
+    density_version: Mapped[str | None] = mapped_column(ForeignKey("density_versions.version"))
+    gates: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    reason: Mapped[str]  # the person's
+    outcome: Mapped[str | None]  # in words, once decided
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = created_now()
+    decided_at: Mapped[datetime | None]
+
+
+class EnrolledImage(Base):
+    """One example of an enrolled generator; it goes when the image is deleted."""
+
+    __tablename__ = "enrolled_images"
+    __table_args__ = (Index(None, "image_id"),)
+
+    enrolment_id: Mapped[UUID] = mapped_column(
+        ForeignKey("enrolments.id", ondelete="CASCADE"), primary_key=True
+    )
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)

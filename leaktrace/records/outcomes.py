@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, case, cast, column, func, select, update, values
+from sqlalchemy import Text, Uuid, case, cast, column, func, select, tuple_, update, values
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -46,6 +46,7 @@ class NewAttribution:
     extended: bool
     timings: Mapping[str, float]
     embedding: Any
+    gate: Any  # (D,) or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +169,13 @@ def _store_attributions(
         return {}
     shared = {"tenant_id": lease.tenant_id, "model_version": model_version}
     rows = [_columns(new[image_id]) | shared | {"image_id": image_id} for image_id in sorted(new)]
-    session.execute(
-        insert(Attribution).on_conflict_do_nothing(index_elements=["image_id", "model_version"]), rows
-    )
+    key = ["image_id", "model_version", "density_version"]
+    session.execute(insert(Attribution).on_conflict_do_nothing(index_elements=key), rows)
     found = select(Attribution.image_id, Attribution.id).where(
-        Attribution.image_id.in_(list(new)), Attribution.model_version == model_version
+        tuple_(Attribution.image_id, Attribution.density_version).in_(
+            [(image_id, new[image_id].density_version) for image_id in new]
+        ),
+        Attribution.model_version == model_version,
     )
     return dict(session.execute(found).all())
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from leaktrace.records.models import Attribution, Image, Item
 from leaktrace.records.open_set_models import QuarantinedImage
@@ -90,11 +90,22 @@ def find_new_unseen(session: Session, model_version: str, *, limit: int) -> list
             Attribution.model_version == model_version,
             Attribution.verdict == "unseen",
             ~known.exists(),
+            ~_judged_later(model_version),
         )
         .order_by(Attribution.id)
         .limit(limit)
     )
     return [Unseen(*row) for row in session.execute(statement)]
+
+
+def _judged_later(model_version: str) -> ColumnElement[bool]:
+    """The image has another verdict by now, of a later density."""
+    later = aliased(Attribution)
+    return exists().where(
+        later.image_id == Attribution.image_id,
+        later.model_version == model_version,
+        later.id > Attribution.id,
+    )
 
 
 def read_places(session: Session, tenant_id: UUID, *, model_version: str) -> Places:

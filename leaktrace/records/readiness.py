@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from leaktrace.records.models import Attribution, DensityVersion, ModelVersion, Refit, Worker
 
@@ -54,6 +54,12 @@ def find_serving_model(session: Session) -> ModelVersion | None:
 
 def count_generators(session: Session, tenant_id: UUID, *, model_version: str) -> dict[str, GeneratorUse]:
     """The tenant's images that the model attributed to each generator, with their median p-value."""
+    later = aliased(Attribution)
+    judged_later = exists().where(
+        later.image_id == Attribution.image_id,
+        later.model_version == model_version,
+        later.id > Attribution.id,
+    )
     median = func.percentile_cont(0.5).within_group(Attribution.p_value)
     statement = (
         select(Attribution.generator, func.count(), median)
@@ -62,6 +68,7 @@ def count_generators(session: Session, tenant_id: UUID, *, model_version: str) -
             Attribution.model_version == model_version,
             Attribution.generator.is_not(None),
             Attribution.verdict == "generator",
+            ~judged_later,
         )
         .group_by(Attribution.generator)
     )
@@ -77,7 +84,9 @@ def _is_alive() -> ColumnElement[bool]:
 
 def _density_seen_at(session: Session, model_version: str) -> datetime | None:
     activated = select(DensityVersion.activated_at).where(
-        DensityVersion.model_version == model_version, DensityVersion.state == "active"
+        DensityVersion.model_version == model_version,
+        DensityVersion.state == "active",
+        DensityVersion.tenant_id.is_(None),
     )
     activated_at = session.execute(activated).scalar_one_or_none()
     if activated_at is None:

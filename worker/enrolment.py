@@ -1,0 +1,246 @@
+"""Decides what people asked for: builds the tenant's density, measures the gates, and publishes it or says why not.
+
+A tenant's own density is everybody's, bit for bit, with the generators that it enrolled beside it. It is always made
+anew from the list of what stands, so an undo leaves no trace in it. One change at a time (advisory lock); each is
+decided in one transaction, so that a run which is broken off decides nothing half.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from leaktrace.logs import get_logger
+from leaktrace.objects import ObjectStore, density_key
+from leaktrace.records.database import transaction
+from leaktrace.records.densities import (
+    DensityCheckpoint,
+    NewDensity,
+    activate_density,
+    active_density,
+    retire_density,
+    store_density,
+    tenants_on_another_base,
+)
+from leaktrace.records.enrolments import (
+    ExampleRow,
+    accept,
+    open_changes,
+    read_examples,
+    read_named,
+    refuse,
+    standing_enrolments,
+    withdraw,
+)
+from leaktrace.records.locks import ENROLMENT_LOCK, try_lock
+from leaktrace.records.open_set_models import Enrolment
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.enrolment import Examples, enrol, split
+from leaktrace.science.gates import Gate, GateRules, Sample, compare, held_out_recall
+from worker.loaded_models import read_density
+from worker.registration import DENSITY_CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from leaktrace.science.attributor import Attributor
+
+LIVE_IMAGES = 2_000
+VERSION_DIGITS = 12
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A tenant's density, and the held-out examples of each enrolment in it."""
+
+    density: OpenSetDensity
+    held_out: dict[UUID, Sample]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enroller:
+    """One run is one call of `run`."""
+
+    engine: Engine
+    store: ObjectStore
+    rules: GateRules
+
+    def run(self, attributor: "Attributor") -> bool:
+        """Decide all open changes, unless somebody else does so now; says whether it did.
+
+        Raises:
+            Unavailable: the database or the store is away; what is not decided waits for the next run.
+        """
+        with transaction(self.engine) as guard:
+            if not try_lock(guard, ENROLMENT_LOCK):
+                return False
+            with transaction(self.engine) as session:
+                base = active_density(session, attributor.version)
+                changes = open_changes(session, attributor.version)
+                behind = tenants_on_another_base(session, attributor.version)
+            if base is not None and (changes or behind):
+                self._decide_all(changes, behind, _Bench(attributor, base, read_density(base, self.store)))
+        return True
+
+    def _decide_all(
+        self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: "_Bench"
+    ) -> None:
+        for change in changes:
+            withdrawn = change[0].state == "withdrawing"
+            (self._withdraw if withdrawn else self._enrol)(change, bench)
+        for tenant_id in behind:
+            with transaction(self.engine) as session:
+                standing = standing_enrolments(session, tenant_id, model_version=bench.model_version)
+                built = bench.build(session, standing)
+                self._publish(session, tenant_id, built, bench=bench, reason="the shared density changed")
+
+    def _withdraw(self, change: Sequence[Enrolment], bench: "_Bench") -> None:
+        (enrolment,) = change
+        with transaction(self.engine) as session:
+            standing = standing_enrolments(session, enrolment.tenant_id, model_version=bench.model_version)
+            built = bench.build(session, standing)
+            reason = f"{enrolment.name} was taken back: {enrolment.reason}"
+            self._publish(session, enrolment.tenant_id, built, bench=bench, reason=reason)
+            withdraw(session, enrolment.id, outcome="taken back")
+        log.info("generator_withdrawn", name=enrolment.name)
+
+    def _enrol(self, change: Sequence[Enrolment], bench: "_Bench") -> None:
+        with transaction(self.engine) as session:
+            gates: dict[UUID, list[Gate]] = {}
+            try:
+                built = bench.build(session, self._wanted(session, change, bench))
+                gates = self._measure(session, change, built, bench)
+                failed = [gate.detail for each in gates.values() for gate in each if not gate.passed]
+            except ValueError as error:
+                failed = [str(error)]
+            if failed:
+                self._refuse(session, change, gates, failed=failed)
+                return
+            names = ", ".join(enrolment.name for enrolment in change)
+            reason = f"enrolled {names}: {change[0].reason}"
+            version = self._publish(session, change[0].tenant_id, built, bench=bench, reason=reason)
+            for enrolment in change:
+                passed = [gate.to_dict() for gate in gates[enrolment.id]]
+                accept(session, enrolment.id, density_version=version, gates=passed)
+        log.info("generators_enrolled", names=names, density_version=version)
+
+    def _wanted(self, session: Session, change: Sequence[Enrolment], bench: "_Bench") -> list[Enrolment]:
+        replaced = {old for enrolment in change for old in enrolment.replaces}
+        standing = standing_enrolments(session, change[0].tenant_id, model_version=bench.model_version)
+        return [*(one for one in standing if str(one.id) not in replaced), *change]
+
+    def _measure(
+        self, session: Session, change: Sequence[Enrolment], built: Built, bench: "_Bench"
+    ) -> dict[UUID, list[Gate]]:
+        tenant_id = change[0].tenant_id
+        judge = bench.attributor.make_judge(built.density, version="challenger")
+        own = active_density(session, bench.model_version, tenant_id=tenant_id)
+        present = read_density(own, self.store) if own is not None else bench.density
+        champion = bench.attributor.make_judge(present, version="champion")
+        live = read_named(session, tenant_id, model_version=bench.model_version, limit=LIVE_IMAGES)
+        renamed = [one.image_id for enrolment in change
+                   for one in read_examples(session, enrolment.id, model_version=bench.model_version)]  # fmt: skip
+        kept = [one for one in live if one.image_id not in set(renamed)]
+        gates = compare(
+            champion,
+            judge,
+            reference=bench.reference(),
+            live=as_sample(kept, dimensions=judge.density.embeddings_.shape[1]),
+            golden=np.array(bench.attributor.card["golden"]["embeddings"], dtype=np.float32),
+            rules=self.rules,
+        )
+        return {
+            enrolment.id: [
+                *gates,
+                held_out_recall(judge, built.held_out[enrolment.id], name=enrolment.name, rules=self.rules),
+            ]
+            for enrolment in change
+        }
+
+    def _refuse(
+        self,
+        session: Session,
+        change: Sequence[Enrolment],
+        gates: dict[UUID, list[Gate]],
+        *,
+        failed: Sequence[str],
+    ) -> None:
+        outcome = "; ".join(dict.fromkeys(failed))
+        for enrolment in change:
+            measured = [gate.to_dict() for gate in gates.get(enrolment.id, [])]
+            refuse(session, enrolment.id, outcome=outcome, gates=measured)
+        log.info("enrolment_refused", names=[enrolment.name for enrolment in change], reason=outcome)
+
+    def _publish(
+        self, session: Session, tenant_id: UUID, built: Built, *, bench: "_Bench", reason: str
+    ) -> str:
+        """Make the built density the tenant's; without enrolments everybody's judges its images again."""
+        if not built.held_out:
+            retire_density(session, bench.model_version, tenant_id=tenant_id)
+            return bench.base.version
+        artefact = built.density.to_bytes()
+        sha256 = hashlib.sha256(artefact).hexdigest()
+        version = f"own-{tenant_id.hex[-8:]}-{sha256[:VERSION_DIGITS]}"
+        key = density_key(bench.model_version, version)
+        self.store.put(key, artefact, content_type=DENSITY_CONTENT_TYPE)
+        checkpoint = DensityCheckpoint(version, key, sha256, len(built.density.embeddings_))
+        details: dict[str, Any] = {
+            "base": bench.base.version,
+            "enrolments": [str(enrolment_id) for enrolment_id in built.held_out],
+            "classes": list(built.density.classes_),
+        }
+        new = NewDensity(checkpoint, bench.model_version, details=details, reason=reason)
+        store_density(session, new, tenant_id=tenant_id)
+        activate_density(session, version)
+        return version
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What every change of one run is built on: the model, and everybody's density."""
+
+    attributor: "Attributor"
+    base: DensityCheckpoint
+    density: OpenSetDensity
+
+    @property
+    def model_version(self) -> str:
+        """Of the attributor."""
+        return self.attributor.version
+
+    def build(self, session: Session, enrolments: Sequence[Enrolment]) -> Built:
+        """Everybody's density with these generators. Raises ValueError when one of them cannot be made."""
+        density, held_out = self.density, {}
+        for enrolment in enrolments:
+            rows = read_examples(session, enrolment.id, model_version=self.model_version)
+            examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
+            parts = split(
+                Examples(examples.embeddings, examples.gates),
+                alpha=self.attributor.alpha,
+                random=np.random.default_rng(enrolment.id.int % 2**63),
+            )
+            density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
+            held_out[enrolment.id] = Sample(parts.held_out.embeddings, parts.held_out.gates)
+        return Built(density, held_out)
+
+    def reference(self) -> Sample:
+        """The calibration images of everybody's density. Raises ValueError when it does not carry them."""
+        calibration = self.density.calibration_
+        if calibration is None:
+            raise ValueError("the shared density carries 0 calibration images, so no gate can be measured")
+        names = np.asarray(self.density.classes_, dtype=np.str_)[calibration.labels]
+        return Sample(calibration.embeddings, calibration.gates, names)
+
+
+def as_sample(rows: Sequence[ExampleRow], *, dimensions: int) -> Sample:
+    """Stored embeddings and gates (N, D) as arrays; images judged before gates were kept are left out."""
+    usable = [row for row in rows if row.gate is not None]
+    embeddings = [np.asarray(row.embedding, dtype=np.float32) for row in usable]
+    gates = [np.asarray(row.gate, dtype=np.float32) for row in usable]
+    shape = (len(usable), dimensions)
+    return Sample(np.array(embeddings, np.float32).reshape(shape), np.array(gates, np.float32).reshape(shape))
