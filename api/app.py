@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Response
 
-from api import batches, candidates, generators, health, images, labels, results, uploads
+from api import batches, candidates, density, enrolments, generators, health, images, labels, results, uploads
 from api.cursors import CursorSeal
 from api.dependencies import Services
 from api.documentation import add_documentation
@@ -55,7 +55,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    for module in (batches, images, uploads, results, labels, generators, candidates, health):
+    for module in (
+        batches,
+        images,
+        uploads,
+        results,
+        labels,
+        generators,
+        candidates,
+        enrolments,
+        density,
+        health,
+    ):
         app.include_router(module.router)
 
     @app.get("/metrics", tags=["health"], response_class=Response)

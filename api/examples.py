@@ -192,3 +192,41 @@ CANDIDATES: list[Any] = [
         ]
     }
 ]
+ENROLMENT_CREATE: list[Any] = [
+    {
+        "of": "candidate",
+        "name": "flux-3",
+        "candidate_id": EXAMPLE_ID,
+        "reason": "the uploader named it, and the pictures share its signature",
+    }
+]
+ENROLMENTS: list[Any] = [
+    {
+        "data": [
+            {
+                "id": EXAMPLE_ID,
+                "change_id": EXAMPLE_ID,
+                "name": "flux-3",
+                "state": "active",
+                "model_version": "starter-3f1c0a9be2d4",
+                "density_version": "own-7d2c11aa-51d0aa7e90cc",
+                "replaces": [],
+                "candidate_id": EXAMPLE_ID,
+                "gates": [
+                    {
+                        "name": "held_out_recall",
+                        "passed": True,
+                        "measured": 0.96,
+                        "limit": 0.9,
+                        "detail": "96.0% of 24 held-out images of flux-3 are attributed to it",
+                    }
+                ],
+                "reason": "the uploader named it, and the pictures share its signature",
+                "outcome": "all gates passed",
+                "actor": "key:0f8a6f3a9d6c4c1e",
+                "created_at": EXAMPLE_TIME,
+                "decided_at": EXAMPLE_TIME,
+            }
+        ]
+    }
+]

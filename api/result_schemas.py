@@ -97,11 +97,11 @@ class ResultPage(BaseModel):
 
 
 class Generator(BaseModel):
-    """A class of the model, and how many of the tenant's images were attributed to it."""
+    """A generator that can be named, and how many of the tenant's images were attributed to it."""
 
     name: str
     model_version: str
-    kind: Literal["known"] = "known"
+    kind: Literal["known", "enrolled"] = Field("known", description='"enrolled": by you, and for you alone.')
     images: int
     median_p_value: float | None
 
@@ -114,7 +114,7 @@ class ModelSummary(BaseModel):
 
 
 class Generators(BaseModel):
-    """The generators that the serving model knows; empty, with a null model, before any worker has run."""
+    """The generators that the model knows and those you enrolled; empty, with a null model, before any worker ran."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.GENERATORS})
 

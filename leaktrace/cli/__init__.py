@@ -11,6 +11,7 @@ from leaktrace.cli import (
     cancel,
     compare,
     demo,
+    density,
     evaluate,
     generators,
     keys,
@@ -48,3 +49,4 @@ for command in (
     app.command()(command)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(generators.generators, name="generators")
+app.add_typer(density.density, name="density")

@@ -9,7 +9,7 @@ from leaktrace.cli.connection import KeyOption, UrlOption, connect
 
 if TYPE_CHECKING:
     from leaktrace.client import Client
-    from leaktrace.client.answers import Candidate
+    from leaktrace.client.answers import Candidate, Enrolment
 
 generators = typer.Typer(no_args_is_help=True, help="The generators that the service knows.")
 
@@ -48,7 +48,7 @@ def list_candidates(
     from leaktrace.cli.terminal import output
 
     with connect(url, key) as client:
-        found = client.candidates()
+        found = client.open_set.candidates()
         if thumbnails is not None:
             _save_thumbnails(client, found, thumbnails)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -60,8 +60,64 @@ def list_candidates(
     output().print(table)
 
 
+@generators.command("enrol")
+def enrol(
+    name: Annotated[str, typer.Argument(help="The generator's name from now on.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why it is this generator; kept.")],
+    candidate: Annotated[str | None, typer.Option(help="A candidate's id.")] = None,
+    batch: Annotated[str | None, typer.Option(help="A batch of at least 50 images of it.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Name the generator of a candidate's or a batch's images, and wait for the decision."""
+    if (candidate is None) == (batch is None):
+        raise typer.BadParameter("give either --candidate or --batch")
+    with connect(url, key) as client:
+        if candidate is not None:
+            asked = client.open_set.enrol_candidate(candidate, name, reason=reason)
+        else:
+            asked = client.open_set.enrol_batch(str(batch), name, reason=reason)
+        _tell(client.open_set.wait(asked.id))
+
+
+@generators.command("undo")
+def undo(
+    name: Annotated[str, typer.Argument(help="An enrolled generator.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Take an enrolled generator back."""
+    with connect(url, key) as client:
+        _tell(client.open_set.wait(client.open_set.undo(name, reason=reason).id))
+
+
+@generators.command("merge")
+def merge(
+    name: Annotated[str, typer.Argument(help="An enrolled generator.")],
+    into: Annotated[str, typer.Argument(help="The enrolled generator that it becomes part of.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Make an enrolled generator part of another one."""
+    with connect(url, key) as client:
+        _tell(client.open_set.wait(client.open_set.merge(name, into=into, reason=reason).id))
+
+
+def _tell(enrolment: "Enrolment") -> None:
+    typer.echo(f"{enrolment.name}: {enrolment.state} ({enrolment.outcome})")
+    for gate in enrolment.gates:
+        typer.echo(f"  {'passed' if gate['passed'] else 'FAILED'}  {gate['name']}: {gate['detail']}")
+    if enrolment.state == "refused":
+        raise typer.Exit(1)
+
+
 def _save_thumbnails(client: "Client", found: "list[Candidate]", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in found:
         for number in range(len(one.medoids)):
-            (folder / f"{one.id}-{number}.jpg").write_bytes(client.medoid(one.id, number))
+            (folder / f"{one.id}-{number}.jpg").write_bytes(client.open_set.medoid(one.id, number))

@@ -40,7 +40,7 @@ def create(
     chosen = (
         tuple(scope for entry in scopes for scope in entry.replace(",", " ").split()) if scopes else SCOPES
     )
-    with _records() as session:
+    with open_records() as session:
         tenant_id = ensure_tenant(session, tenant)
         key = create_key(session, tenant_id, name=name, scopes=chosen, expires_at=expires_at)
     typer.echo(key)
@@ -55,7 +55,7 @@ def list_tenant_keys(*, tenant: TenantOption) -> None:
     from leaktrace.cli.terminal import output, styled
     from leaktrace.records.keys import find_tenant, list_keys
 
-    with _records() as session:
+    with open_records() as session:
         tenant_id = find_tenant(session, tenant)
         if tenant_id is None:
             raise InvalidInput(
@@ -76,7 +76,7 @@ def revoke(public_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys
     """Revoke a key at once."""
     from leaktrace.records.keys import revoke_key
 
-    with _records() as session:
+    with open_records() as session:
         if not revoke_key(session, public_id):
             raise InvalidInput(
                 f"there is no key {public_id!r} that could be revoked; see `leaktrace keys list`"
@@ -85,7 +85,8 @@ def revoke(public_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys
 
 
 @contextmanager
-def _records() -> "Iterator[Session]":
+def open_records() -> "Iterator[Session]":
+    """A transaction on the database that the environment or the local stack names."""
     from leaktrace.cli.local_stack import local_settings
     from leaktrace.records.database import connect_database, transaction
 

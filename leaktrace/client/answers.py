@@ -176,6 +176,37 @@ class Candidate(Answer):
     seen_at: datetime
 
 
+class Enrolment(Answer):
+    """A generator that somebody named; `outcome` says what became of it and why, once that is decided."""
+
+    id: str
+    name: str
+    state: str
+    density_version: str | None = None
+    gates: list[dict[str, Any]] = Field(default_factory=list)
+    reason: str
+    outcome: str | None = None
+    created_at: datetime
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a worker has looked at it."""
+        return self.state not in ("pending", "withdrawing")
+
+
+class Density(Answer):
+    """A density version; `scope` "own" judges the tenant's images alone."""
+
+    version: str
+    model_version: str
+    scope: str
+    state: str
+    known_images: int
+    reason: str
+    created_at: datetime
+    activated_at: datetime | None = None
+
+
 class RetryAnswer(Answer):
     """How many failed items a retry takes up (or would), by error code."""
 

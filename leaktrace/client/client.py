@@ -15,7 +15,6 @@ import httpx
 from leaktrace.client.answers import (
     Attribution,
     Batch,
-    Candidate,
     FileAnswer,
     Generator,
     Label,
@@ -27,6 +26,7 @@ from leaktrace.client.answers import (
 )
 from leaktrace.client.errors import WaitTimedOut
 from leaktrace.client.files import SourceFile, UploadFile
+from leaktrace.client.open_set import OpenSet
 from leaktrace.client.polling import LONGEST_PAUSE_SECONDS, Poll, page_params
 from leaktrace.client.presigned import announce_files, post_file
 from leaktrace.client.results import ExportFormat, export_lines, result_documents
@@ -221,15 +221,10 @@ class Client:
         document = json_of(self._transport.request("GET", "/v1/generators"))
         return [read_answer(Generator, entry) for entry in document.get("data", [])]
 
-    def candidates(self) -> list[Candidate]:
-        """Groups among the tenant's unseen images that may be generators without a name, the surest first."""
-        document = json_of(self._transport.request("GET", "/v1/generators/candidates"))
-        return [read_answer(Candidate, entry) for entry in document.get("data", [])]
-
-    def medoid(self, candidate_id: str, number: int = 0) -> bytes:
-        """A thumbnail (JPEG) of a candidate's most typical images; 0 is the most typical of all."""
-        path = f"/v1/generators/candidates/{candidate_id}/medoids/{number}"
-        return self._transport.request("GET", path).content
+    @property
+    def open_set(self) -> OpenSet:
+        """Candidates, enrolments and densities."""
+        return OpenSet(self._transport, sleep=self._sleep, clock=self._clock)
 
     def _batch(self, method: str, path: str, **sent: Any) -> Batch:
         return read_answer(Batch, json_of(self._transport.request(method, path, **sent)))

@@ -20,7 +20,16 @@ from leaktrace.errors import InvalidInput
 from leaktrace.records.audit import record_audit
 from leaktrace.records.models import ApiKey, Tenant
 
-SCOPES = ("batches:read", "batches:write", "results:read", "generators:read", "labels:write")
+SCOPES = (
+    "batches:read",
+    "batches:write",
+    "results:read",
+    "generators:read",
+    "generators:write",
+    "labels:write",
+    "density:read",
+    "density:write",
+)
 PRESENTED_KEY = re.compile(r"lk_live_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 LAST_USE_RESOLUTION = timedelta(minutes=1)
 

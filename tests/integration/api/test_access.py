@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import httpx
 import pytest
@@ -32,12 +33,24 @@ ROUTES = [
     ("GET", "/v1/generators", "generators:read"),
     ("GET", "/v1/generators/candidates", "generators:read"),
     ("GET", "/v1/generators/candidates/{id}/medoids/0", "generators:read"),
+    ("POST", "/v1/generators", "generators:write"),
+    ("GET", "/v1/generators/enrolments", "generators:read"),
+    ("POST", "/v1/generators/flux-3/merge", "generators:write"),
+    ("POST", "/v1/generators/flux-3/split", "generators:write"),
+    ("POST", "/v1/generators/flux-3/undo", "generators:write"),
+    ("GET", "/v1/density", "density:read"),
+    ("POST", "/v1/density/rollback", "density:write"),
     ("POST", "/v1/images/{id}/labels", "labels:write"),
     ("GET", "/v1/images/{id}/labels", "results:read"),
 ]
 BODIES = {
     "uploads": {"files": [{"custom_id": "a", "sha256": "0" * 64, "size_bytes": 1}]},
     "retry": {},
+    "generators": {"of": "batch", "name": "x", "batch_id": str(UUID(int=0)), "reason": "seen"},
+    "merge": {"into": "x", "reason": "seen"},
+    "split": {"new_name": "x", "image_ids": [str(UUID(int=0))], "reason": "seen"},
+    "undo": {"reason": "seen"},
+    "rollback": {"reason": "seen"},
     "labels": {"kind": "confirm", "reason": "seen"},
     "batches": {},
 }

@@ -1,0 +1,52 @@
+"""The routes of densities: which versions there are, which judge the tenant's images, and back to the one before."""
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from api.auth import DensityReader, DensityWriter
+from api.dependencies import GivenServices
+from api.documents import problems
+from api.enrolment_schemas import Densities, Density, Reasoned, RolledBack
+from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from leaktrace.records import models
+from leaktrace.records.database import transaction
+from leaktrace.records.readiness import find_serving_model
+from leaktrace.records.rollback import NothingToRollBack, list_densities, roll_back
+
+router = APIRouter(prefix="/v1/density", tags=["density"])
+COLUMNS = frozenset(Density.model_fields) - {"scope"}
+
+
+@router.get("", response_model=Densities, responses=problems())
+def densities(services: GivenServices, caller: DensityReader) -> Densities:
+    """List the density versions of the serving model: those for everybody, and your own."""
+    with transaction(services.engine) as session:
+        model = find_serving_model(session)
+        if model is None:
+            return Densities(data=[])
+        found = list_densities(session, model.version, tenant_id=caller.tenant_id)
+        return Densities(data=[build_density(row) for row in found])
+
+
+@router.post("/rollback", response_model=RolledBack, responses=problems(409, 413, 422, reads="JSON"))
+def rollback(
+    body: Reasoned, request: Request, services: GivenServices, caller: DensityWriter, key: GivenKey = None
+) -> Response:
+    """Go back to your own density before this one, and to its enrolments. It holds from the next shard on."""
+
+    def work(session: Session) -> Answer:
+        model = find_serving_model(session)
+        if model is None:
+            raise NothingToRollBack("no model has been registered")
+        restored = roll_back(
+            session, model.version, tenant_id=caller.tenant_id, actor=caller.actor, reason=body.reason
+        )
+        return Answer(200, RolledBack(version=restored))
+
+    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+
+
+def build_density(row: models.DensityVersion) -> Density:
+    """The version as its tenant sees it."""
+    columns = {name: getattr(row, name) for name in COLUMNS}
+    return Density.model_validate({**columns, "scope": "shared" if row.tenant_id is None else "own"})

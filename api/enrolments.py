@@ -1,0 +1,152 @@
+"""The routes of enrolled generators: name one, list what was asked for, merge, split, take back.
+
+Each asks; a worker decides within seconds, by gates, and the enrolment then says why. What is enrolled is the
+tenant's own.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from api.auth import GeneratorReader, GeneratorWriter
+from api.dependencies import GivenServices, Services
+from api.documents import problems
+from api.enrolment_schemas import (
+    CandidateEnrolment,
+    Enrolment,
+    EnrolmentCreate,
+    Enrolments,
+    GeneratorName,
+    Merge,
+    Reasoned,
+    Split,
+)
+from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from leaktrace.errors import Unavailable
+from leaktrace.records import enrolments as records
+from leaktrace.records import open_set_models
+from leaktrace.records.database import transaction
+from leaktrace.records.keys import Caller
+from leaktrace.records.readiness import find_serving_model
+
+router = APIRouter(prefix="/v1/generators", tags=["generators"])
+Name = Annotated[GeneratorName, Path(description="An enrolled generator's name.")]
+ASKED = problems(404, 409, 413, 422, reads="JSON")
+
+
+class NoModel(Unavailable):
+    """No worker has registered a model yet, so nothing can be enrolled; try again when one runs."""
+
+    code = "no_model"
+
+
+@router.post("", status_code=202, response_model=Enrolments, responses=ASKED)
+def enrol(
+    body: EnrolmentCreate,
+    request: Request,
+    services: GivenServices,
+    caller: GeneratorWriter,
+    key: GivenKey = None,
+) -> Response:
+    """Name the generator of a candidate's or a batch's images."""
+    asked = body.root
+
+    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
+        if isinstance(asked, CandidateEnrolment):
+            found = records.enrol_candidate(session, change, name=asked.name, candidate_id=asked.candidate_id)
+        else:
+            found = records.enrol_batch(session, change, name=asked.name, batch_id=asked.batch_id)
+        return [found]
+
+    return _ask(services, KeyedCall(caller, request, key, body), reason=asked.reason, change=change)
+
+
+@router.get("/enrolments", response_model=Enrolments, responses=problems())
+def enrolments(services: GivenServices, caller: GeneratorReader) -> Enrolments:
+    """List what was asked for and what became of it, the newest first."""
+    with transaction(services.engine) as session:
+        found = records.list_enrolments(session, caller.tenant_id)
+        return Enrolments(data=[Enrolment.model_validate(one) for one in found])
+
+
+@router.post("/{name}/merge", status_code=202, response_model=Enrolments, responses=ASKED)
+def merge(
+    name: Name,
+    body: Merge,
+    request: Request,
+    services: GivenServices,
+    caller: GeneratorWriter,
+    key: GivenKey = None,
+) -> Response:
+    """Make an enrolled generator part of another one."""
+
+    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
+        return [records.merge_generators(session, change, name=name, into=body.into)]
+
+    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+
+
+@router.post("/{name}/split", status_code=202, response_model=Enrolments, responses=ASKED)
+def split(
+    name: Name,
+    body: Split,
+    request: Request,
+    services: GivenServices,
+    caller: GeneratorWriter,
+    key: GivenKey = None,
+) -> Response:
+    """Make some images of an enrolled generator another one."""
+
+    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
+        return records.split_generator(
+            session, change, name=name, new_name=body.new_name, image_ids=body.image_ids
+        )
+
+    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+
+
+@router.post("/{name}/undo", status_code=202, response_model=Enrolments, responses=ASKED)
+def undo(
+    name: Name,
+    body: Reasoned,
+    request: Request,
+    services: GivenServices,
+    caller: GeneratorWriter,
+    key: GivenKey = None,
+) -> Response:
+    """Take an enrolled generator back; its images go back to the quarantine."""
+
+    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
+        return [records.undo_enrolment(session, change, name=name)]
+
+    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+
+
+def _ask(
+    services: Services,
+    call: KeyedCall,
+    *,
+    reason: str,
+    change: Callable[[Session, records.Change], list[open_set_models.Enrolment]],
+) -> Response:
+    def work(session: Session) -> Answer:
+        found = change(session, _change(session, call.caller, reason=reason))
+        session.flush()
+        for one in found:
+            session.refresh(one)
+        body: BaseModel = Enrolments(data=[Enrolment.model_validate(one) for one in found])
+        return Answer(202, body)
+
+    return answer_once(services, call, work=work)
+
+
+def _change(session: Session, caller: Caller, *, reason: str) -> records.Change:
+    model = find_serving_model(session)
+    if model is None:
+        raise NoModel("no model has been registered; start a worker")
+    return records.Change(
+        caller.tenant_id, model.version, tuple(model.classes), actor=caller.actor, reason=reason
+    )
