@@ -130,7 +130,9 @@ class ShardPipeline:
             self.backoff.succeed()
             self._conclude(lease, outcomes, saved, seconds=time.perf_counter() - started)
 
-    def _outcomes(self, lease: Lease, judge: "Judge | None") -> tuple[list[Outcome], ObjectStoreUnavailable | None]:
+    def _outcomes(
+        self, lease: Lease, judge: "Judge | None"
+    ) -> tuple[list[Outcome], ObjectStoreUnavailable | None]:
         """All outcomes; or, when the store was away for one image, those of the images that were begun before."""
         works = plan(lease.items)
         random.shuffle(
