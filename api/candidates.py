@@ -21,7 +21,14 @@ from leaktrace.records.database import transaction
 
 router = APIRouter(prefix="/v1/generators/candidates", tags=["generators"])
 JPEG: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "content": {
+            "image/jpeg": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "<the bytes of a JPEG>",
+            }
+        }
+    }
 }
 
 

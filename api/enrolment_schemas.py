@@ -48,7 +48,7 @@ class EnrolmentCreate(RootModel[Annotated[CandidateEnrolment | BatchEnrolment, F
 class Merge(BaseModel):
     """All images of the generator belong to `into`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.MERGE})
 
     into: GeneratorName
     reason: Reason
@@ -57,7 +57,7 @@ class Merge(BaseModel):
 class Split(BaseModel):
     """These images of the generator belong to another one."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.SPLIT})
 
     new_name: GeneratorName
     image_ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_SPLIT_IMAGES)]
@@ -67,7 +67,7 @@ class Split(BaseModel):
 class Reasoned(BaseModel):
     """Why it is done; kept in the audit trail."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.REASONED})
 
     reason: Reason
 
@@ -130,10 +130,14 @@ class Density(BaseModel):
 class Densities(BaseModel):
     """Density versions, the newest first."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": examples.DENSITIES})
+
     data: list[Density]
 
 
 class RolledBack(BaseModel):
     """The version that judges your images from now on; null: the shared one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.ROLLED_BACK})
 
     version: str | None

@@ -230,3 +230,28 @@ ENROLMENTS: list[Any] = [
         ]
     }
 ]
+MERGE: list[Any] = [{"into": "flux-3", "reason": "two uploads of one generator"}]
+SPLIT: list[Any] = [
+    {"new_name": "flux-4", "image_ids": [EXAMPLE_ID], "reason": "the later pictures are of the new version"}
+]
+REASONED: list[Any] = [{"reason": "the batch was mixed"}]
+DENSITIES: list[Any] = [
+    {
+        "data": [
+            {
+                "version": "own-7d2c11aa-51d0aa7e90cc",
+                "model_version": "starter-3f1c0a9be2d4",
+                "scope": "own",
+                "state": "active",
+                "sha256": EXAMPLE_SHA256,
+                "known_images": 886,
+                "reason": "enrolled flux-3: the uploader named it",
+                "details": {"base": "starter-density-51d0aa7e90cc", "enrolments": [EXAMPLE_ID]},
+                "created_at": EXAMPLE_TIME,
+                "activated_at": EXAMPLE_TIME,
+                "retired_at": None,
+            }
+        ]
+    }
+]
+ROLLED_BACK: list[Any] = [{"version": None}]
