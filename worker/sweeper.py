@@ -26,8 +26,10 @@ from leaktrace.records.sweeping import (
 
 # A message is on its way at most this many sweeps before it is looked for.
 SWEEPS_BEFORE_RESENDING = 3
-SHARDS_A_SWEEP = 5_000
+SHARDS_A_SWEEP = 1_000
 BATCHES_A_SWEEP = 100
+# Far longer than such a sweep takes; a sweeper that stands still keeps others from sweeping this long at most.
+LONGEST_SWEEP_SECONDS = 20
 
 log = get_logger(__name__)
 
@@ -48,7 +50,7 @@ class Sweeper:
             QueueUnavailable: the broker is away; leases were swept, and the next sweep sends the messages.
         """
         with transaction(self.engine) as guard:
-            if not try_lock(guard, SWEEP_LOCK):
+            if not try_lock(guard, SWEEP_LOCK, longest_seconds=LONGEST_SWEEP_SECONDS):
                 return False
             recovered = self._recover()
             finished = self._finish()

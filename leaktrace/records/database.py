@@ -17,6 +17,8 @@ from leaktrace.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 60
+# A process that was stopped or cut off in the middle of a transaction gives up its locks after this long.
+IDLE_TRANSACTION_SECONDS = 20
 
 
 class DatabaseUnavailable(Unavailable):
@@ -35,7 +37,13 @@ def connect_database(settings: Settings) -> Engine:
         pool_recycle=1800,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": f"-c timezone=utc -c statement_timeout={STATEMENT_TIMEOUT_SECONDS * 1000}",
+            "options": " ".join(
+                (
+                    "-c timezone=utc",
+                    f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s",
+                    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s",
+                )
+            ),
         },
     )
 

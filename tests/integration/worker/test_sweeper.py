@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from leaktrace.queue import ShardQueue
-from leaktrace.records.database import transaction
+from leaktrace.records.database import DatabaseUnavailable, transaction
 from leaktrace.records.leases import Lease, claim_shard, renew_leases
 from leaktrace.records.locks import SWEEP_LOCK, try_lock
 from leaktrace.records.models import Batch, Shard
@@ -16,7 +16,7 @@ from leaktrace.records.registry import register_worker
 from leaktrace.records.shards import enter_state
 from tests.attributors import FakeAttributor
 from tests.integration.worker.conftest import MakeWorker
-from tests.submissions import Submissions, pictures
+from tests.submissions import Submissions, pictures, wait_until
 from worker.sweeper import Sweeper
 
 MAX_ATTEMPTS = 3
@@ -171,6 +171,12 @@ def test_one_sweep_at_a_time(engine: Engine, sweeper: Sweeper) -> None:
     with transaction(engine) as other:
         assert try_lock(other, SWEEP_LOCK)
         assert sweeper.sweep() is False
+
+
+def test_sweeper_that_stands_still_loses_its_lock(engine: Engine, sweeper: Sweeper) -> None:
+    with pytest.raises(DatabaseUnavailable), transaction(engine) as still:
+        assert try_lock(still, SWEEP_LOCK, longest_seconds=1)
+        wait_until(sweeper.sweep)
 
 
 def test_shard_being_saved_is_skipped(submissions: Submissions, engine: Engine, sweeper: Sweeper) -> None:
