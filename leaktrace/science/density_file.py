@@ -41,10 +41,15 @@ class DensityUnusable(Unavailable):
 
 @dataclass(frozen=True)
 class EnrolledHead:
-    """Prototypes (E, M, D) of the classes `names`, enrolled after training, and the temperature of the whole head."""
+    """Prototypes (E, M, D) of the classes `names`, enrolled after training, and the temperature of the whole head.
+
+    `offsets` (one a class) are added to their scores: centres of mass lie nearer to every image than prototypes that
+    were trained to tell classes apart.
+    """
 
     names: tuple[str, ...]
     prototypes: NDArray[np.float32]
+    offsets: tuple[float, ...]
     temperature: float
 
 
@@ -98,6 +103,7 @@ def pack(parts: DensityParts) -> bytes:
         arrays["calibration_gates"] = np.ascontiguousarray(parts.calibration.gates[order])
     if parts.head is not None:
         card["enrolled"] = list(parts.head.names)
+        card["offsets"] = list(parts.head.offsets)
         card["temperature"] = parts.head.temperature
         arrays["enrolled_prototypes"] = np.ascontiguousarray(parts.head.prototypes)
     packed: bytes = save(arrays, metadata={"density": json.dumps(card, sort_keys=True)})
@@ -170,10 +176,13 @@ def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead
     names, prototypes = tuple(str(name) for name in card["enrolled"]), arrays["enrolled_prototypes"]
     if prototypes.ndim != 3 or len(prototypes) != len(names) or not set(names) <= set(card["classes"]):
         raise ValueError(f"prototypes of shape {prototypes.shape} do not fit the enrolled classes {names}")
+    offsets = tuple(float(offset) for offset in card["offsets"])
+    if len(offsets) != len(names) or not np.isfinite(offsets).all():
+        raise ValueError(f"{len(offsets)} offsets do not fit the {len(names)} enrolled classes")
     temperature = float(card["temperature"])
     if not temperature > 0:
         raise ValueError(f"the temperature is {temperature}; it must be positive")
-    return EnrolledHead(names, prototypes, temperature)
+    return EnrolledHead(names, prototypes, offsets, temperature)
 
 
 def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None:

@@ -5,17 +5,19 @@ into those that the class is made of and those it is calibrated and judged on. K
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import CalibrationSet, DensityParts, EnrolledHead
 from leaktrace.science.judging import extend_head
 from leaktrace.science.model_folder import Model
-from leaktrace.science.temperature import fit_temperature
 
 MIN_FIT = 30
 MIN_HELD_OUT = 20
@@ -68,9 +70,14 @@ def enrol(
         raise ValueError("the density carries 0 calibration images: publish one that keeps them, then enrol")
     trained = model.net.head.prototypes
     prototypes = place_prototypes(examples.fit.embeddings, count=trained.shape[1], seed=seed)
-    before = base.head_ or EnrolledHead((), np.empty((0, *trained.shape[1:]), np.float32), model.temperature)
+    before = base.head_ or EnrolledHead(
+        (), np.empty((0, *trained.shape[1:]), np.float32), (), model.temperature
+    )
     head = EnrolledHead(
-        (*before.names, name), np.concatenate([before.prototypes, prototypes[None]]), before.temperature
+        (*before.names, name),
+        np.concatenate([before.prototypes, prototypes[None]]),
+        (*before.offsets, 0.0),
+        before.temperature,
     )
     parts = _with_class(base, base.calibration_, name=name, examples=examples, head=head)
     return OpenSetDensity.from_parts(replace(parts, head=_with_temperature(parts, model)))
@@ -114,14 +121,40 @@ def _with_class(
 
 
 def _with_temperature(parts: DensityParts, model: Model) -> EnrolledHead:
-    """The head with the temperature that suits the calibration images of all its classes."""
+    """The head with the offset of its newest class and the temperature that suit the calibration images best."""
     head, calibration = parts.head, parts.calibration
     if head is None or calibration is None:
         raise ValueError("a temperature needs a head and calibration images; 0 were given")
     extended = extend_head(model.net.head, classes=model.classes, enrolled=head)
     with torch.inference_mode():
         scores = extended(torch.from_numpy(calibration.embeddings), torch.from_numpy(calibration.gates))
-    return replace(head, temperature=fit_temperature(scores, calibration.labels.tolist()))
+    index = parts.classes.index(head.names[-1])
+    offset, temperature = _fit_offset(scores.double().numpy(), calibration.labels, index=index)
+    return replace(head, offsets=(*head.offsets[:-1], offset), temperature=temperature)
+
+
+def _fit_offset(scores: NDArray[np.float64], labels: NDArray[np.int64], *, index: int) -> tuple[float, float]:
+    """The offset of class `index` and the temperature that make the log-likelihood of scores (N, K) greatest.
+
+    Each class counts alike, so that a class with few images is not sacrificed to the others.
+    """
+    others = (
+        np.delete(scores, index, axis=1).max(axis=1) - scores[:, index]
+    )  # (N,), the offset that makes a tie
+    spread = float(np.ptp(others)) or 1.0
+    weights = (1 / np.bincount(labels))[labels]
+
+    def loss(point: NDArray[np.float64]) -> float:
+        shifted = scores.copy()
+        shifted[:, index] += point[0] * spread
+        logits = shifted / np.exp(point[1])
+        picked = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+        return float((weights * (logsumexp(logits, axis=1) - picked)).sum())
+
+    middle = (np.median(others[labels == index]) + np.median(others[labels != index])) / 2 / spread
+    start = np.array([middle, np.log(max(1e-2, float(scores.std())) / 4)])
+    best: Any = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400})  # type: ignore[no-untyped-call]
+    return float(best.x[0] * spread), float(np.exp(best.x[1]))
 
 
 def _opened_up(labels: NDArray[np.int64], index: int, *, added: int) -> NDArray[np.int64]:

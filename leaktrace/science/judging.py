@@ -143,4 +143,18 @@ def extend_head(
     stacked = torch.cat([trained, torch.from_numpy(enrolled.prototypes.copy())])  # (K + E, M, D)
     order = sorted(range(len(names)), key=names.__getitem__)
     extended.prototypes = nn.Parameter(stacked[order], requires_grad=False)
-    return extended
+    offsets = torch.tensor([0.0] * len(classes) + list(enrolled.offsets))
+    return OffsetHead(extended, offsets[order])
+
+
+class OffsetHead(PrototypeHead):
+    """A head whose classes have a constant added to their scores."""
+
+    def __init__(self, head: PrototypeHead, offsets: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.prototypes, self.log_temperature = head.prototypes, head.log_temperature
+        self.offsets = offsets
+
+    def scores(self, distances: Tensor) -> Tensor:
+        """Soft-min over prototypes and the offset: (B, K, M) -> (B, K), higher is closer."""
+        return super().scores(distances) + self.offsets
