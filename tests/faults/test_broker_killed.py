@@ -52,7 +52,7 @@ def test_batch_closed_without_broker_runs(
     assert (waiting, submissions.counts(batch_id)) == ({"pending": 6}, {"succeeded": 6})
 
 
-def test_broker_that_lost_all_is_refilled(
+def test_emptied_broker_is_refilled(
     servers: EmbeddedServers, processes: Processes, submissions: Submissions
 ) -> None:
     batch_id, _ = submissions.submit(pictures(12, first_seed=500))

@@ -19,7 +19,7 @@ def test_stopping_returns_the_shard(processes: Processes, submissions: Submissio
     assert seconds < 15
 
 
-def test_returned_shard_is_taken_at_once(processes: Processes, submissions: Submissions) -> None:
+def test_returned_shard_runs_at_once(processes: Processes, submissions: Submissions) -> None:
     worker = processes.worker(TEST_SECONDS_AN_IMAGE="0.5", LEAKTRACE_LEASE_SECONDS="60")
     batch_id, _ = submissions.submit(pictures(40, first_seed=100), shard_images=40)
     wait_until(lambda: submissions.counts(batch_id).get("running", 0) == 40)

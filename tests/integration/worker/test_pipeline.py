@@ -213,7 +213,7 @@ def test_staged_lie_is_mismatch(worker: WorkerProcess, submissions: Submissions)
     )
 
 
-def test_staged_lie_about_known_image_is_mismatch(worker: WorkerProcess, submissions: Submissions) -> None:
+def test_known_hash_covers_no_lie(worker: WorkerProcess, submissions: Submissions) -> None:
     known = picture(1303)
     _, (first,) = submissions.submit({"a": known}, send=False)
     worker.attribute_shard(first)
@@ -225,7 +225,7 @@ def test_staged_lie_about_known_image_is_mismatch(worker: WorkerProcess, submiss
     assert submissions.codes(batch_id) == {"lie": "checksum_mismatch"}
 
 
-def test_upload_that_never_came_is_missing(worker: WorkerProcess, submissions: Submissions) -> None:
+def test_absent_upload_is_missing(worker: WorkerProcess, submissions: Submissions) -> None:
     batch_id = submissions.open()
     submissions.stage(batch_id, "never", None, sha256="1" * 64)
     (shard_id,) = submissions.close(batch_id, send=False)
@@ -345,7 +345,7 @@ class CancellingAttributor(FakeAttributor):
         return super().attribute(images)  # type: ignore[arg-type]
 
 
-def test_shard_in_work_ends_before_cancelling(make_worker: MakeWorker, submissions: Submissions) -> None:
+def test_leased_shard_ends_before_cancelling(make_worker: MakeWorker, submissions: Submissions) -> None:
     batch_id, (first, _) = submissions.submit(pictures(4, first_seed=1810), shard_images=2, send=False)
     make_worker(CancellingAttributor(submissions, batch_id)).attribute_shard(first)
     assert (submissions.state(batch_id), submissions.counts(batch_id)) == (

@@ -156,7 +156,7 @@ def test_unfinished_batch_is_finished(submissions: Submissions, engine: Engine, 
     assert submissions.state(batch_id) == "completed"
 
 
-def test_swept_shard_of_cancelled_batch_ends(
+def test_cancelled_batch_is_swept_up(
     submissions: Submissions, engine: Engine, sweeper: Sweeper
 ) -> None:
     batch_id, (shard_id,) = submissions.submit(pictures(2), send=False)
@@ -173,9 +173,15 @@ def test_one_sweep_at_a_time(engine: Engine, sweeper: Sweeper) -> None:
         assert sweeper.sweep() is False
 
 
-def test_sweeper_that_stands_still_loses_its_lock(engine: Engine, sweeper: Sweeper) -> None:
-    with pytest.raises(DatabaseUnavailable), transaction(engine) as still:
-        assert try_lock(still, SWEEP_LOCK, longest_seconds=1)
+def test_standing_sweeper_loses_lock(engine: Engine, sweeper: Sweeper) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        _stand_still(engine, sweeper)
+
+
+def _stand_still(engine: Engine, sweeper: Sweeper) -> None:
+    """Hold the lock, idle, until another sweep has been possible."""
+    with transaction(engine) as session:
+        assert try_lock(session, SWEEP_LOCK, longest_seconds=1)
         wait_until(sweeper.sweep)
 
 

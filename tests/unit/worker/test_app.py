@@ -85,5 +85,5 @@ def test_jobs_have_their_intervals(settings: Settings) -> None:
     }
 
 
-def test_missed_jobs_do_not_pile_up(settings: Settings) -> None:
+def test_missed_jobs_expire_in_time(settings: Settings) -> None:
     assert all(job["options"]["expires"] == job["schedule"] for job in periodic_jobs(settings).values())

@@ -73,7 +73,7 @@ def leased(image_id: UUID | None, attribution_id: UUID | None = None) -> LeasedI
     return LeasedItem(uuid4(), image_id, SHA256, attribution_id)
 
 
-def test_items_of_an_image_share_work() -> None:
+def test_items_share_image_work() -> None:
     first, second = leased(UUID(int=7)), leased(UUID(int=7))
     (shared,) = plan([first, second])
     assert (shared.item_ids, shared.staged_item) == ((first.item_id, second.item_id), None)
@@ -111,7 +111,7 @@ def test_known_attribution_reads_nothing() -> None:
     assert (outcome.attribution_id, store.reads) == (UUID(int=9), [])
 
 
-def test_known_staged_image_is_still_checked() -> None:
+def test_known_staged_image_is_checked() -> None:
     item = UUID(int=3)
     store = DictStore({staged_key(TENANT, item): b"other bytes"})
     outcome = begin(store, work(image_id=None, attribution_id=UUID(int=9), staged=item))
@@ -125,7 +125,7 @@ def test_true_staged_image_is_kept() -> None:
     assert store.objects[image_key(TENANT, SHA256)] == DATA
 
 
-def test_false_staged_image_is_not_kept() -> None:
+def test_false_staged_image_is_dropped() -> None:
     item = UUID(int=3)
     store = DictStore({staged_key(TENANT, item): b"other bytes"})
     begin(store, work(image_id=None, staged=item))
