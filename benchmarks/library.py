@@ -21,8 +21,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from leaktrace.science.attributor import Attributor
+from leaktrace.science.memory import keep_freed_memory
 from leaktrace.science.renoising import signal_and_noise
-from leaktrace.science.training.memory import keep_freed_memory
 
 RELEASE_STEPS = (0, 100, 200, 300, 400)
 RELEASE_BATCH = 8

@@ -144,7 +144,7 @@ def library_rate(images: list[bytes], model: str, *, threads: int) -> tuple[floa
     import torch
 
     from leaktrace.science.attributor import Attributor
-    from leaktrace.science.training.memory import keep_freed_memory
+    from leaktrace.science.memory import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(threads)

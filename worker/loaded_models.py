@@ -14,6 +14,7 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectStore
 from leaktrace.records.densities import DensityCheckpoint
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
+from leaktrace.science.memory import keep_freed_memory
 from worker.executor import AttributionExecutor
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def load_attributor(model: str, *, device: str, torch_threads: int | None) -> "A
 
     from leaktrace.science.attributor import Attributor
 
+    keep_freed_memory()
     if torch_threads is not None:
         torch.set_num_threads(torch_threads)
     attributor = Attributor.load(model, device=device)

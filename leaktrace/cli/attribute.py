@@ -49,7 +49,7 @@ def attribute(
     from leaktrace.cli.local_attribution import attribution_records, count_sources, sources_in
     from leaktrace.cli.terminal import messages
     from leaktrace.science.attributor import Attributor
-    from leaktrace.science.training.memory import keep_freed_memory
+    from leaktrace.science.memory import keep_freed_memory
 
     _check_device(device)
     keep_freed_memory()

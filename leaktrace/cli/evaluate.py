@@ -77,9 +77,9 @@ def evaluate(
 
     from leaktrace.cli.evaluation_tables import show
     from leaktrace.science.attributor import Attributor
+    from leaktrace.science.memory import keep_freed_memory
     from leaktrace.science.training.evaluate import Plan
     from leaktrace.science.training.figures import KNOWN_TIERS
-    from leaktrace.science.training.memory import keep_freed_memory
     from leaktrace.science.training.runs import joined
 
     keep_freed_memory()

@@ -43,8 +43,8 @@ def train(
     """Train a model: distil a latent encoder, train ProtoLeakNet, fit temperature, density and calibration."""
     import torch
 
+    from leaktrace.science.memory import keep_freed_memory
     from leaktrace.science.training.dataset import read_dataset
-    from leaktrace.science.training.memory import keep_freed_memory
     from leaktrace.science.training.train import train_model
 
     keep_freed_memory()
