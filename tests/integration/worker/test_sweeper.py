@@ -156,9 +156,7 @@ def test_unfinished_batch_is_finished(submissions: Submissions, engine: Engine, 
     assert submissions.state(batch_id) == "completed"
 
 
-def test_cancelled_batch_is_swept_up(
-    submissions: Submissions, engine: Engine, sweeper: Sweeper
-) -> None:
+def test_cancelled_batch_is_swept_up(submissions: Submissions, engine: Engine, sweeper: Sweeper) -> None:
     batch_id, (shard_id,) = submissions.submit(pictures(2), send=False)
     claim(engine, shard_id, lease_seconds=-1)
     with transaction(engine) as session:
