@@ -4,14 +4,15 @@ Each port names its own errors beside itself, as subclasses of the root or of on
 a caller can catch one error, one kind or all of them. What an error knows are attributes; its text says what to do.
 
     LeaktraceError
-    |-- InvalidInput        the caller gave something that cannot be used
-    |   `-- ImageRefused        one image cannot be attributed (leaktrace.science.images names each reason)
+    |-- InvalidInput        the caller gave something that cannot be used: ImageRefused (leaktrace.science.images, one
+    |                       subclass a reason), DatasetUnreadable and SplitLeak (leaktrace.science.training),
+    |                       ArchiveRefused and NoSource (leaktrace.client), what api/errors.py refuses
     |-- NotFound            no such thing, as far as the caller may know (leaktrace.records)
-    |-- Unavailable         a server, object or model that should be there is not
-    |   |-- ObjectStoreUnavailable, ObjectMissing      (leaktrace.objects)
-    |   |-- QueueUnavailable                           (leaktrace.queue)
-    |   `-- ModelUnusable                              (leaktrace.science.model)
-    `-- Conflict            the request contradicts what is already recorded
+    |-- Unavailable         a server, object or model that should be there is not: DatabaseUnavailable
+    |                       (leaktrace.records.database), ObjectStoreUnavailable and ObjectMissing (leaktrace.objects),
+    |                       QueueUnavailable (leaktrace.queue), ModelUnusable and DensityUnusable (leaktrace.science),
+    |                       ServiceUnreachable (leaktrace.client), ProcessFailed (deploy.embedded)
+    `-- Conflict            the request contradicts what is already recorded (leaktrace.records)
 """
 
 
