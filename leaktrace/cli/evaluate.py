@@ -1,4 +1,4 @@
-"""`leaktrace evaluate`: a model's figures on images it has never seen, as a table and as JSON.
+"""`leaktrace evaluate`: a model's figures on images it has never seen, as a table, as JSON and as one HTML page.
 
 The heavy imports happen inside the command, so that `leaktrace --help` stays quick. Knows nothing of how a figure is
 computed.
@@ -63,6 +63,9 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures and one record an image.")
     ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write one HTML page that loads nothing.")
+    ] = None,
     into_card: Annotated[
         bool, typer.Option(help="Write the figures into the model's card, under this protocol's name.")
     ] = False,
@@ -89,6 +92,10 @@ def evaluate(
     runs = _judged(data, [Attributor.load(one) for one in models], plan=plan)
     if json_file is not None:
         json_file.write_text(json.dumps(joined(runs), indent=1), encoding="utf-8")
+    if report_file is not None:
+        from leaktrace.cli.evaluation_report import build_page
+
+        report_file.write_text(build_page(runs, data), encoding="utf-8")
     if into_card:
         for name, run in zip(models, runs, strict=True):
             _write_into_card(name, run)
