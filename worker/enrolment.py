@@ -219,11 +219,7 @@ class _Bench:
         for enrolment in enrolments:
             rows = read_examples(session, enrolment.id, model_version=self.model_version)
             examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
-            parts = split(
-                Examples(examples.embeddings, examples.gates),
-                alpha=self.attributor.alpha,
-                random=np.random.default_rng(enrolment.id.int % 2**63),
-            )
+            parts = split(Examples(examples.embeddings, examples.gates), alpha=self.attributor.alpha)
             density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
             held_out[enrolment.id] = Sample(parts.held_out.embeddings, parts.held_out.gates)
         return Built(density, held_out)

@@ -40,8 +40,10 @@ class SplitExamples:
     held_out: Examples
 
 
-def split(examples: Examples, *, alpha: float, random: np.random.Generator) -> SplitExamples:
+def split(examples: Examples, *, alpha: float, seed: int = 0) -> SplitExamples:
     """Divide at random: at least 30 to fit and 20 to hold out, and as many held out as `alpha` needs.
+
+    The same examples are divided in the same way, in whatever order they come.
 
     Raises ValueError naming both numbers when there are too few.
     """
@@ -53,7 +55,7 @@ def split(examples: Examples, *, alpha: float, random: np.random.Generator) -> S
             f"alpha = {alpha:g}"
         )
     held = min(count - MIN_FIT, max(held_needed, round(HELD_OUT_SHARE * count)))
-    order = random.permutation(count)
+    order = np.lexsort(examples.embeddings.T)[np.random.default_rng(seed).permutation(count)]
     return SplitExamples(_rows(examples, order[held:]), _rows(examples, order[:held]))
 
 

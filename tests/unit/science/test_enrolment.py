@@ -29,7 +29,7 @@ def examples(generator: str, *, seed: int = 1, count: int = 60) -> Examples:
 
 
 def enrolled(attributor: SyntheticAttributor, generator: str, *, called: str = "newcomer") -> OpenSetDensity:
-    parts = split(examples(generator), alpha=ALPHA, random=np.random.default_rng(0))
+    parts = split(examples(generator), alpha=ALPHA)
     return enrol(attributor.density, attributor.model, name=called, examples=parts)
 
 
@@ -71,14 +71,15 @@ def test_artefact_holds_all_of_it(attributor: SyntheticAttributor) -> None:
 
 
 def test_two_classes_may_follow(attributor: SyntheticAttributor) -> None:
-    parts = split(examples("delta"), alpha=ALPHA, random=np.random.default_rng(0))
-    both = enrol(enrolled(attributor, "gamma"), attributor.model, name="a-delta", examples=parts)
-    assert tuple(both.classes_) == ("a-delta", "alpha", "beta", "newcomer", "real")
-    found = decisions(judge(attributor, both), sample("gamma", "delta", "alpha"))
-    assert [(found[i : i + 30] == name).mean() >= 0.9 for i, name in ((0, "newcomer"), (30, "a-delta"))] == [
-        True,
-        True,
-    ]
+    # 96 calibration images a class: with 24 the share that alpha costs alone would vary by 4 points.
+    density = attributor.density
+    for generator, name in (("gamma", "newcomer"), ("delta", "a-delta")):
+        parts = split(examples(generator, count=240), alpha=ALPHA)
+        density = enrol(density, attributor.model, name=name, examples=parts)
+    assert tuple(density.classes_) == ("a-delta", "alpha", "beta", "newcomer", "real")
+    found = decisions(judge(attributor, density), sample("gamma", "delta", count=100))
+    recalls = {name: (found[i : i + 100] == name).mean() for i, name in ((0, "newcomer"), (100, "a-delta"))}
+    assert min(recalls.values()) >= 0.9
 
 
 def test_name_is_taken_once(attributor: SyntheticAttributor) -> None:
@@ -89,11 +90,11 @@ def test_name_is_taken_once(attributor: SyntheticAttributor) -> None:
 @pytest.mark.parametrize(("count", "alpha", "needed"), [(49, 0.05, 20), (120, 0.01, 99)])
 def test_too_few_examples_are_refused(count: int, alpha: float, needed: int) -> None:
     with pytest.raises(ValueError, match=f"{count} examples are too few: 30 .* {needed}"):
-        split(examples("gamma", count=count), alpha=alpha, random=np.random.default_rng(0))
+        split(examples("gamma", count=count), alpha=alpha)
 
 
 def test_split_shares_no_example() -> None:
-    parts = split(examples("gamma"), alpha=ALPHA, random=np.random.default_rng(0))
+    parts = split(examples("gamma"), alpha=ALPHA)
     rows = [{row.tobytes() for row in part.embeddings} for part in (parts.fit, parts.held_out)]
     assert (len(rows[0]), len(rows[1]), len(rows[0] & rows[1])) == (36, 24, 0)
 
@@ -101,7 +102,7 @@ def test_split_shares_no_example() -> None:
 def test_density_without_calibration_images_is_refused(attributor: SyntheticAttributor) -> None:
     bare = make_density(attributor.version)
     bare.calibration_ = None
-    parts = split(examples("gamma"), alpha=ALPHA, random=np.random.default_rng(0))
+    parts = split(examples("gamma"), alpha=ALPHA)
     with pytest.raises(ValueError, match="0 calibration images"):
         enrol(bare, attributor.model, name="newcomer", examples=parts)
 
@@ -131,7 +132,7 @@ def test_disguised_known_class_is_stopped(attributor: SyntheticAttributor) -> No
 
 
 def test_held_out_recall_counts_leaving_out(attributor: SyntheticAttributor) -> None:
-    parts = split(examples("gamma"), alpha=ALPHA, random=np.random.default_rng(0))
+    parts = split(examples("gamma"), alpha=ALPHA)
     density = enrol(attributor.density, attributor.model, name="newcomer", examples=parts)
     held = Sample(parts.held_out.embeddings, parts.held_out.gates)
     gate = held_out_recall(judge(attributor, density), held, name="newcomer", rules=GateRules())
