@@ -61,6 +61,8 @@ def is_cut_short(data: bytes, image_format: str) -> bool:
         return data.rfind(b"\xff\xd9") < 0
     if image_format == "TIFF":
         return _tiff_is_cut_short(data)
+    if image_format == "GIF" and len(data) <= _gif_colours_end(data):
+        return True
     if image_format == "GIF":
         return not data.rstrip(b"\x00").endswith(b";")
     return False
@@ -165,3 +167,11 @@ def _largest_item_size(data: bytes) -> tuple[int, int] | None:
 def holds_a_track(data: bytes) -> bool:
     """Whether an ISO media file carries a movie box: an image sequence rather than a still image."""
     return any(kind == b"moov" for kind, _, _ in _boxes(data))
+
+
+def _gif_colours_end(data: bytes) -> int:
+    """Where the global colour table ends; a byte of it may look like the end marker."""
+    if len(data) < 13:
+        return len(data)
+    entries = 2 ** ((data[10] & 7) + 1) if data[10] & 0x80 else 0
+    return 13 + 3 * entries
