@@ -61,10 +61,8 @@ def is_cut_short(data: bytes, image_format: str) -> bool:
         return data.rfind(b"\xff\xd9") < 0
     if image_format == "TIFF":
         return _tiff_is_cut_short(data)
-    if image_format == "GIF" and len(data) <= _gif_colours_end(data):
-        return True
     if image_format == "GIF":
-        return not data.rstrip(b"\x00").endswith(b";")
+        return len(data) <= _gif_colours_end(data) or not data.rstrip(b"\x00").endswith(b";")
     return False
 
 

@@ -1,7 +1,6 @@
 """SIGKILL of the broker, which comes back on the same port: the worker that lived through it goes on by itself."""
 
 import shutil
-from uuid import UUID
 
 from deploy.embedded.servers import EmbeddedServers
 from tests.faults.conftest import Processes
@@ -49,7 +48,7 @@ def test_batch_closed_without_broker_runs(
     batch_id, _ = submissions.submit(pictures(6, first_seed=400))
     waiting = submissions.counts(batch_id)
     servers.valkey.restart()
-    _wait_supervised(processes, submissions, batch_id)
+    submissions.wait_for(batch_id)
     assert (waiting, submissions.counts(batch_id)) == ({"pending": 6}, {"succeeded": 6})
 
 
@@ -65,13 +64,3 @@ def test_emptied_broker_is_refilled(
     processes.worker()
     submissions.wait_for(batch_id)
     assert (remembered, submissions.counts(batch_id)) == (0, {"succeeded": 12})
-
-
-def _wait_supervised(processes: Processes, submissions: Submissions, batch_id: UUID) -> None:
-    """Wait as under a supervisor, which starts anew what has gone silent: no item may be lost either way."""
-    try:
-        submissions.wait_for(batch_id)
-    except AssertionError:
-        processes.beat()
-        processes.worker()
-        submissions.wait_for(batch_id)
