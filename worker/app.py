@@ -31,6 +31,8 @@ app = create_celery(settings.broker_url.get_secret_value(), name="worker")
 app.conf.update(
     # Imported when a worker starts; beat and the API send by name.
     include=["worker.tasks"],
+    # Survives a broker that goes away while tasks run.
+    broker_transport="worker.broker:Transport",
     # CUDA does not survive a fork, and threads share one model.
     worker_pool="threads",
     # The images of one shard are fetched while those of the other are on the device.
