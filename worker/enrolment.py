@@ -23,6 +23,7 @@ from leaktrace.records.densities import (
     NewDensity,
     activate_density,
     active_density,
+    announce_promotion,
     retire_density,
     store_density,
     tenants_on_another_base,
@@ -181,7 +182,8 @@ class Enroller:
     ) -> str:
         """Make the built density the tenant's; without enrolments everybody's judges its images again."""
         if not built.held_out:
-            retire_density(session, bench.model_version, tenant_id=tenant_id)
+            before = retire_density(session, bench.model_version, tenant_id=tenant_id)
+            announce_promotion(session, bench.model_version, tenant_id, before=before, reason=reason)
             return bench.base.version
         artefact = built.density.to_bytes()
         sha256 = hashlib.sha256(artefact).hexdigest()

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import NotFound
+from leaktrace.records.events import announce
 from leaktrace.records.models import Image
 from leaktrace.records.open_set_models import Candidate, QuarantinedImage
 
@@ -53,14 +54,15 @@ def save_groups(
     """
     kept: list[UUID] = []
     for group in groups:
-        candidate = _recognise(session, group, before=before, taken=kept)
-        if candidate is None:
-            candidate = Candidate(
-                tenant_id=tenant_id, model_version=model_version, previous_size=0, size=0, runs=0
-            )
-            session.add(candidate)
+        known = _recognise(session, group, before=before, taken=kept)
+        candidate = known or Candidate(
+            tenant_id=tenant_id, model_version=model_version, previous_size=0, size=0, runs=0
+        )
+        session.add(candidate)
         _describe(candidate, group)
         session.flush()
+        if known is None:
+            _announce(session, candidate)
         _mark_members(session, candidate.id, group.members)
         kept.append(candidate.id)
     _let_go(session, tenant_id, model_version=model_version, kept=kept)
@@ -124,6 +126,12 @@ def _describe(candidate: Candidate, group: FoundGroup) -> None:
     candidate.nearest_generator, candidate.novelty = group.nearest_generator, group.novelty
     candidate.stability, candidate.confidence = group.stability, group.confidence
     candidate.sources, candidate.seen_at = group.sources, func.now()
+
+
+def _announce(session: Session, candidate: Candidate) -> None:
+    facts = ("model_version", "size", "nearest_generator", "novelty", "confidence")
+    data = {"candidate_id": str(candidate.id), **{name: getattr(candidate, name) for name in facts}}
+    announce(session, candidate.tenant_id, "candidate.found", data)
 
 
 def _mark_members(session: Session, candidate_id: UUID, members: Sequence[UUID]) -> None:

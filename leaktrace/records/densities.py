@@ -14,6 +14,7 @@ from sqlalchemy import ScalarSelect, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from leaktrace.records.events import announce
 from leaktrace.records.models import DensityVersion, Refit, Shard, Worker
 
 ALIVE_WITHIN = timedelta(seconds=30)  # three heartbeats
@@ -156,6 +157,7 @@ def activate_density(session: Session, version: str) -> str | None:
     before = retire_density(session, chosen.model_version, tenant_id=chosen.tenant_id)
     chosen.state, chosen.activated_at, chosen.retired_at = "active", func.now(), None
     session.flush()
+    announce_promotion(session, chosen.model_version, chosen.tenant_id, before=before, reason=chosen.reason)
     return before
 
 
@@ -168,6 +170,23 @@ def retire_density(session: Session, model_version: str, *, tenant_id: UUID | No
     row.state, row.retired_at = "retired", func.now()
     session.flush()
     return active.version
+
+
+def announce_promotion(
+    session: Session, model_version: str, tenant_id: UUID | None, *, before: str | None, reason: str
+) -> None:
+    """Tell whom it concerns which density judges their images from now on: a tenant, or everybody (None)."""
+    own = active_density(session, model_version, tenant_id=tenant_id)
+    shared = active_density(session, model_version)
+    current = own or shared
+    data = {
+        "version": current.version if current else None,
+        "previous_version": before,
+        "model_version": model_version,
+        "scope": "own" if tenant_id is not None and own is not None else "shared",
+        "reason": reason,
+    }
+    announce(session, tenant_id, "density.promoted", data)
 
 
 def record_refit(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from leaktrace.records.audit import record_audit
 from leaktrace.records.leases import drop_shard
 from leaktrace.records.models import Batch, IdempotencyKey, Item, Shard
-from leaktrace.records.shards import enter_state
+from leaktrace.records.shards import end_batch
 
 EXPIRING_STATES = ("uploading", "validating", "queued", "in_progress", "finalizing", "cancelling")
 
@@ -33,7 +33,6 @@ def expire_batch(session: Session, batch_id: UUID) -> bool:
     batch = session.execute(select(Batch).where(Batch.id == batch_id).with_for_update()).scalar_one_or_none()
     if batch is None or batch.state not in EXPIRING_STATES:
         return False
-    enter_state(batch, "expired")
     session.execute(
         update(Shard)
         .where(Shard.batch_id == batch_id, Shard.state == "queued")
@@ -44,6 +43,7 @@ def expire_batch(session: Session, batch_id: UUID) -> bool:
         .where(Item.batch_id == batch_id, Item.state == "pending")
         .values(state="cancelled", finished_at=func.now())
     )
+    end_batch(session, batch, state="expired")
     record_audit(session, "batch.expired", tenant_id=batch.tenant_id, actor="system", subject=str(batch_id))
     return True
 

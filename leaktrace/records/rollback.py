@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
-from leaktrace.records.densities import active_density
+from leaktrace.records.densities import active_density, announce_promotion
 from leaktrace.records.enrolments import standing_enrolments, withdraw
 from leaktrace.records.models import DensityVersion
 from leaktrace.records.open_set_models import Enrolment
@@ -51,6 +51,9 @@ def roll_back(
         _restore_enrolments(session, tenant_id, before, model_version=model_version, reason=reason)
     restored = before.version if before is not None else None
     _record(session, tenant_id, actor=actor, left=current.version, restored=restored, reason=reason)
+    announce_promotion(
+        session, model_version, tenant_id, before=current.version, reason=f"rolled back: {reason}"
+    )
     return restored
 
 

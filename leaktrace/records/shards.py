@@ -1,6 +1,7 @@
 """Shards: how the pending items of a batch are cut into messages, and when a batch is done.
 
-`form_shards` is what closing and retrying share; `finish_batch_if_done` is what saving, cancelling and sweeping share.
+`form_shards` is what closing and retrying share; `finish_batch_if_done` is what saving, cancelling and sweeping share;
+`end_batch` is what they and expiry share.
 Both run in the caller's transaction.
 """
 
@@ -9,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from leaktrace.records.events import announce
+from leaktrace.records.items import count_items
 from leaktrace.records.models import Batch, Item, Shard
 
 
@@ -51,9 +54,19 @@ def finish_batch_if_done(session: Session, batch_id: UUID) -> str | None:
     ).scalar_one():
         return None
     if batch.state == "cancelling":
-        return enter_state(batch, "cancelled")
+        return end_batch(session, batch, state="cancelled")
     enter_state(batch, "finalizing")
-    return enter_state(batch, "completed")
+    return end_batch(session, batch, state="completed")
+
+
+def end_batch(session: Session, batch: Batch, *, state: str) -> str:
+    """Let the batch enter a final state and announce it, with its counts at that moment."""
+    enter_state(batch, state)
+    session.flush()
+    counts = count_items(session, [batch.id])[batch.id]
+    data = {"batch_id": str(batch.id), "name": batch.name, "state": state, "counts": counts}
+    announce(session, batch.tenant_id, "batch.finished", data)
+    return state
 
 
 def enter_state(batch: Batch, state: str) -> str:
