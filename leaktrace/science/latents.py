@@ -2,7 +2,8 @@
 
 Any diffusers autoencoder (AutoencoderKL or AutoencoderTiny) can stand in, by hub name or folder; the encoder that
 Leaktrace trains itself is in `distilled.py`. Encoding is deterministic: the mean of the posterior, never a sample.
-Knows nothing of noise, steps or generators.
+diffusers takes seconds to import, so it is imported only where an autoencoder is opened. Knows nothing of noise,
+steps or generators.
 """
 
 import json
@@ -10,17 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor, nn
 
 from leaktrace.errors import Unavailable
 
 FACTOR = 8
-# diffusers' classes carry no types.
-FAMILIES: dict[str, Any] = {
-    "AutoencoderKL": AutoencoderKL,
-    "AutoencoderTiny": AutoencoderTiny,
-}
+FAMILIES = ("AutoencoderKL", "AutoencoderTiny")
 
 
 class LatentEncoderMissing(Unavailable):
@@ -79,7 +75,7 @@ class DiffusersEncoder(nn.Module):
         check_images(images, factor=self.factor)
         weight = next(self.autoencoder.parameters())
         output = self.autoencoder.encode(images.to(weight.dtype))
-        if isinstance(self.autoencoder, AutoencoderTiny):
+        if hasattr(output, "latents"):  # AutoencoderTiny has no posterior
             return torch.as_tensor(output.latents).float()
         return torch.as_tensor(output.latent_dist.mean).float() * float(
             self.autoencoder.config["scaling_factor"]
@@ -105,11 +101,13 @@ def load_diffusers_encoder(source: str, *, dtype: torch.dtype = torch.float32) -
 
 
 def _family(source: str) -> Any:
+    import diffusers  # its classes carry no types
+
     try:
-        config = FAMILIES["AutoencoderKL"].load_config(source, local_files_only=True)
+        config = diffusers.AutoencoderKL.load_config(source, local_files_only=True)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise LatentEncoderMissing(source, str(error).splitlines()[0]) from error
     class_name = config.get("_class_name", "nothing")
     if class_name not in FAMILIES:
         raise LatentEncoderMissing(source, f"its class is {class_name}, not one of {', '.join(FAMILIES)}")
-    return FAMILIES[class_name]
+    return getattr(diffusers, class_name)

@@ -1,9 +1,11 @@
 """The schedule is Stable Diffusion's own, re-noising follows the formula, and noise follows content and version."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,14 @@ from leaktrace.science.renoising import NoiseBank, Schedule, cumulative_alphas, 
 
 def test_schedule_is_scaled_linear() -> None:
     assert math.sqrt(float(cumulative_alphas()[500])) == pytest.approx(0.526, abs=5e-4)
+
+
+def test_alphas_match_diffusers() -> None:
+    untyped: Any = DDPMScheduler
+    scheduler = untyped(
+        num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+    )
+    assert torch.equal(cumulative_alphas(), scheduler.alphas_cumprod)
 
 
 def test_alphas_match_plain_product() -> None:
