@@ -17,13 +17,12 @@ from api.errors import BacklogTooLong
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
 from api.schemas import Batch, BatchCreate, BatchPage, BatchState, RetryAnswer, RetryRequest
 from leaktrace.logs import get_logger
-from leaktrace.objects import image_key, staged_key, thumbnail_key
 from leaktrace.queue import enqueue_after_commit
 from leaktrace.records import batches as records
 from leaktrace.records import models
 from leaktrace.records.audit import record_audit
 from leaktrace.records.database import transaction
-from leaktrace.records.deletion import delete_batch
+from leaktrace.records.deletion import accept_deletion
 from leaktrace.records.items import count_items
 
 IMAGES_A_SECOND_HOPED_FOR = 20
@@ -173,21 +172,17 @@ def retry(
     return answer_once(services, KeyedCall(caller, request, key, body), work=work)
 
 
-@router.delete("/{batch_id}", status_code=204, responses=problems(404, 409, 422))
+@router.delete("/{batch_id}", status_code=202, response_model=Batch, responses=ACCEPTED)
 def delete(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> Response:
-    """Delete a finished batch with its results, and the images that no other batch uses."""
+    """Delete a finished batch with its results, and the images that no other batch uses.
+
+    Workers do it: the batch is `deleting`, with fewer and fewer items, until it is not found. Twice is harmless.
+    """
     with transaction(services.engine) as session:
-        deleted = delete_batch(session, caller.tenant_id, batch_id=batch_id, actor=caller.actor)
-        services.store.delete(
-            [
-                key(caller.tenant_id, sha256)
-                for sha256 in deleted.sha256s
-                for key in (image_key, thumbnail_key)
-            ]
-            + [staged_key(caller.tenant_id, item_id) for item_id in deleted.staged_item_ids]
-        )
-    log.info("batch_deleted", images=len(deleted.sha256s))
-    return Response(status_code=204)
+        batch = accept_deletion(session, caller.tenant_id, batch_id=batch_id, actor=caller.actor)
+        seen = _view(session, batch)
+    log.info("deletion_accepted", images=seen.counts.total)
+    return _accepted(seen)
 
 
 def build_batch(batch: models.Batch, counts: dict[str, int]) -> Batch:

@@ -35,6 +35,7 @@ BATCH: list[Any] = [
         "expired_at": None,
         "cancelling_at": None,
         "cancelled_at": None,
+        "deleting_at": None,
     }
 ]
 BATCH_PAGE: list[Any] = [{"data": BATCH, "next_cursor": None}]
@@ -156,6 +157,21 @@ RESULT: list[Any] = [
     }
 ]
 RESULT_PAGE: list[Any] = [{"data": RESULT, "next_cursor": None}]
+NEAREST: list[Any] = [
+    {
+        "model_version": "starter-3f1c0a9be2d4",
+        "data": [
+            {
+                "image_id": EXAMPLE_ID,
+                "distance": 0.83,
+                "verdict": "generator",
+                "generator": "sdxl-1.0",
+                "p_value": 0.41,
+                "density_version": "starter-3f1c0a9be2d4-initial",
+            }
+        ],
+    }
+]
 GENERATORS: list[Any] = [
     {
         "data": [

@@ -15,12 +15,13 @@ from api.documents import problems, with_headers
 from api.errors import MalformedMultipart, QuotaUsedUp
 from api.limits import quota_headers
 from api.receiving import Intake
-from api.result_schemas import Attribution, build_attribution
+from api.result_schemas import Attribution, NearestImages, build_attribution, build_neighbour
 from api.schemas import MAX_CUSTOM_ID_CHARACTERS, UploadAnswers
 from leaktrace.logs import get_logger
 from leaktrace.records.batches import find_uploading_batch
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import Caller
+from leaktrace.records.nearest import find_nearest
 from leaktrace.records.results import find_attribution
 from leaktrace.records.usage import Quota, find_quota
 
@@ -93,6 +94,27 @@ def attribution(
     with transaction(services.engine) as session:
         found = find_attribution(session, caller.tenant_id, image_id=image_id, model_version=model_version)
         return build_attribution(found)
+
+
+@router.get(
+    "/images/{image_id}/nearest",
+    response_model=NearestImages,
+    responses=problems(404, 422),
+    tags=["results"],
+)
+def nearest(
+    image_id: Annotated[UUID, Path(description="The image's `id`, as results give it.")],
+    services: GivenServices,
+    caller: ResultReader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+    model_version: Annotated[str | None, Query(max_length=200, pattern=r"^[\x21-\x7e]*$")] = None,
+) -> NearestImages:
+    """Your images that resemble this one most, by the embeddings of one model, the nearest first."""
+    with transaction(services.engine) as session:
+        version, found = find_nearest(
+            session, caller.tenant_id, image_id=image_id, limit=limit, model_version=model_version
+        )
+        return NearestImages(model_version=version, data=[build_neighbour(one) for one in found])
 
 
 def require_quota(quota: Quota) -> None:

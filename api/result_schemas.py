@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import examples
 from api.schemas import ItemState, Refusal, VerdictName
-from leaktrace.records import models, open_set_models
+from leaktrace.records import models, nearest, open_set_models
 from leaktrace.records.labels import LabelKind
 from leaktrace.records.results import ResultRow
 
@@ -96,6 +96,26 @@ class ResultPage(BaseModel):
     next_cursor: str | None
 
 
+class Neighbour(BaseModel):
+    """An image near the one that was asked for, and what the model said of it."""
+
+    image_id: UUID
+    distance: float = Field(description="Euclidean distance of the embeddings; 0 is the same.")
+    verdict: VerdictName
+    generator: str | None
+    p_value: float
+    density_version: str
+
+
+class NearestImages(BaseModel):
+    """The nearest images of the tenant, the nearest first. Distances of two models cannot be compared."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.NEAREST})
+
+    model_version: str
+    data: list[Neighbour]
+
+
 class Generator(BaseModel):
     """A generator that can be named, and how many of the tenant's images were attributed to it."""
 
@@ -120,6 +140,12 @@ class Generators(BaseModel):
 
     data: list[Generator]
     model: ModelSummary | None
+
+
+def build_neighbour(found: nearest.Neighbour) -> Neighbour:
+    """A near image as its owner sees it."""
+    facts = {name: getattr(found.attribution, name) for name in Neighbour.model_fields.keys() - {"distance"}}
+    return Neighbour.model_validate({**facts, "distance": found.distance})
 
 
 def build_result(row: ResultRow) -> Result:

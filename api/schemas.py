@@ -23,6 +23,7 @@ BatchState = Literal[
     "expired",
     "cancelling",
     "cancelled",
+    "deleting",
 ]
 ItemState = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 VerdictName = Literal["generator", "unseen", "inconclusive"]
@@ -139,6 +140,7 @@ class Batch(BaseModel):
     expired_at: datetime | None
     cancelling_at: datetime | None
     cancelled_at: datetime | None
+    deleting_at: datetime | None
 
 
 class BatchPage(BaseModel):

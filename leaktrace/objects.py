@@ -4,9 +4,11 @@ Keys are chosen by the caller (`image_key`, `staged_key`, `density_key`); an ima
 storing the same bytes twice is harmless. Knows nothing of batches, databases or image formats.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -24,6 +26,10 @@ CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 30
 MAX_CONNECTIONS = 32
 DELETE_LIMIT = 1000  # of S3's DeleteObjects
+DENSITY_PREFIX = "densities/"
+TENANT_KEY = re.compile(
+    r"(images|thumbnails|staged)/(?P<tenant>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/[^/]+"
+)
 MISSING_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
@@ -51,6 +57,14 @@ class PresignedPost:
     fields: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing shows it."""
+
+    key: str
+    modified_at: datetime
+
+
 class ObjectStore(Protocol):
     """All that Leaktrace asks of an object store. Implementations raise only the two errors above."""
 
@@ -68,6 +82,9 @@ class ObjectStore(Protocol):
 
     def delete(self, keys: list[str]) -> None:
         """Delete all of them; those that do not exist are no error."""
+
+    def list_page(self, *, after: str, limit: int) -> list[StoredObject]:
+        """At most `limit` (1000) objects behind the key `after`, in the order of their keys; none at the end."""
 
     def presign_post(self, key: str, *, max_bytes: int, expires_seconds: int) -> PresignedPost:
         """Allow one POST of at most `max_bytes` under exactly this key until it expires."""
@@ -119,6 +136,12 @@ class S3ObjectStore:
                     f"{len(answer['Errors'])} objects could not be deleted; try again"
                 )
 
+    def list_page(self, *, after: str, limit: int) -> list[StoredObject]:
+        """See `ObjectStore.list_page`."""
+        with _translated(self._bucket):
+            page = self._client.list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=limit)
+        return [StoredObject(entry["Key"], entry["LastModified"]) for entry in page.get("Contents", [])]
+
     def presign_post(self, key: str, *, max_bytes: int, expires_seconds: int) -> PresignedPost:
         """See `ObjectStore.presign_post`; signed for the endpoint that clients reach."""
         conditions: list[Any] = [["content-length-range", 1, max_bytes]]
@@ -161,7 +184,13 @@ def thumbnail_key(tenant_id: UUID, sha256: str) -> str:
 
 def density_key(model_version: str, density_version: str) -> str:
     """Where a density artefact of a model version is published."""
-    return f"densities/{model_version}/{density_version}.safetensors"
+    return f"{DENSITY_PREFIX}{model_version}/{density_version}.safetensors"
+
+
+def owner_of(key: str) -> UUID | None:
+    """The tenant whose images, thumbnails or staged uploads the key belongs to; None for any other key."""
+    match = TENANT_KEY.fullmatch(key)
+    return UUID(match["tenant"]) if match else None
 
 
 def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":

@@ -26,6 +26,8 @@ EXPIRE_BATCHES = "leaktrace.expire_batches"
 REFIT_DENSITY = "leaktrace.refit_density"
 DISCOVER = "leaktrace.discover"
 ENROL = "leaktrace.enrol"
+DELETE_BATCHES = "leaktrace.delete_batches"
+TIDY_STORE = "leaktrace.tidy_store"
 
 # A message that is not acknowledged this long is delivered again. Claims in Postgres make a second delivery harmless,
 # and the sweeper brings lost work back much sooner, so the value only has to outlast the slowest shard.

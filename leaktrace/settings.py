@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     refit_interval_seconds: float = Field(3600.0, gt=0)
     discovery_interval_seconds: float = Field(600.0, gt=0)
     enrolment_interval_seconds: float = Field(5.0, gt=0)
+    deletion_interval_seconds: float = Field(2.0, gt=0)
+    tidy_interval_seconds: float = Field(600.0, gt=0)
+    tidy_grace_hours: float = Field(
+        48.0, ge=3, description="Objects that no row names are deleted once they are this old."
+    )
     quarantine_per_tenant: int = Field(20_000, ge=0, description="Unseen images held for a tenant at a time.")
     quarantine_per_batch: int = Field(1_000, ge=0, description="Of those, from one batch.")
     quarantine_per_day: int = Field(2_000, ge=0, description="Of those, from one day (UTC).")

@@ -7,6 +7,7 @@ through `start`, `ready`, `halt` and `stop`; the tasks find it with `current`.
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -25,6 +26,7 @@ from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
 from worker.decoding import FrugalDecoder
+from worker.deletion import Deleter
 from worker.discovery import Discoverer
 from worker.enrolment import Enroller
 from worker.executor import AttributionExecutor
@@ -41,6 +43,7 @@ from worker.refit import refit
 from worker.registration import insist, register
 from worker.solitude import Solitude
 from worker.sweeper import SWEEPS_BEFORE_RESENDING, Sweeper
+from worker.tidying import Tidier
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -77,6 +80,8 @@ class WorkerProcess:
             resend_after_seconds=settings.sweep_interval_seconds * SWEEPS_BEFORE_RESENDING,
         )
         self._enroller = Enroller(engine=engine, store=store, rules=GateRules())
+        self._deleter = Deleter(engine=engine, store=store)
+        self._tidier = Tidier(engine=engine, store=store, grace=timedelta(hours=settings.tidy_grace_hours))
         self._discoverer = Discoverer(
             engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
@@ -141,6 +146,20 @@ class WorkerProcess:
             self._enroller.run(self._model.attributor)
         except Unavailable as error:
             log.warning("enrolment_broken_off", error=str(error))
+
+    def delete_batches(self) -> None:
+        """See `Deleter.run`."""
+        try:
+            self._deleter.run()
+        except Unavailable as error:
+            log.warning("deletion_broken_off", error=str(error))
+
+    def tidy_store(self) -> None:
+        """See `Tidier.run`."""
+        try:
+            self._tidier.run()
+        except Unavailable as error:
+            log.warning("tidying_broken_off", error=str(error))
 
     def _make_pipeline(self, settings: Settings) -> ShardPipeline:
         limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

@@ -15,7 +15,8 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectStore, density_key
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import DensityCheckpoint, active_density, publish_first_density
-from leaktrace.records.registry import ensure_embedding_index, register_model
+from leaktrace.records.embedding_index import ensure_embedding_index
+from leaktrace.records.registry import register_model
 from worker.backoff import Backoff
 
 if TYPE_CHECKING:

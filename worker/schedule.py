@@ -5,7 +5,7 @@ A message that nobody took before the next one is due expires: jobs do not pile 
 
 from typing import Any
 
-from leaktrace.queue import DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.queue import DELETE_BATCHES, DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP, TIDY_STORE
 from leaktrace.settings import Settings
 
 
@@ -17,6 +17,8 @@ def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
         REFIT_DENSITY: settings.refit_interval_seconds,
         DISCOVER: settings.discovery_interval_seconds,
         ENROL: settings.enrolment_interval_seconds,
+        DELETE_BATCHES: settings.deletion_interval_seconds,
+        TIDY_STORE: settings.tidy_interval_seconds,
     }
     return {
         task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}

@@ -5,7 +5,16 @@ Every one is safe to run twice, since a message may be delivered twice.
 
 from uuid import UUID
 
-from leaktrace.queue import ATTRIBUTE_SHARD, DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.queue import (
+    ATTRIBUTE_SHARD,
+    DELETE_BATCHES,
+    DISCOVER,
+    ENROL,
+    EXPIRE_BATCHES,
+    REFIT_DENSITY,
+    SWEEP,
+    TIDY_STORE,
+)
 from worker.app import app
 from worker.process import current
 
@@ -44,3 +53,15 @@ def discover() -> None:
 def enrol() -> None:
     """Decide what people asked for: enrolments, merges, splits, undos."""
     current().enrol()
+
+
+@app.task(name=DELETE_BATCHES)
+def delete_batches() -> None:
+    """Carry out the deletions that were accepted."""
+    current().delete_batches()
+
+
+@app.task(name=TIDY_STORE)
+def tidy_store() -> None:
+    """Delete old objects that no row names."""
+    current().tidy_store()

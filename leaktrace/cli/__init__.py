@@ -16,6 +16,7 @@ from leaktrace.cli import (
     generators,
     keys,
     label,
+    models,
     results,
     status,
     submit,
@@ -50,3 +51,4 @@ for command in (
 app.add_typer(keys.keys, name="keys")
 app.add_typer(generators.generators, name="generators")
 app.add_typer(density.density, name="density")
+app.add_typer(models.models, name="models")

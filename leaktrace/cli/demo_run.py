@@ -112,7 +112,8 @@ def delete_earlier(client: Client) -> None:
     for batch in client.batches():
         if batch.name != BATCH_NAME:
             continue
-        if not batch.is_finished:
+        if not batch.is_finished and batch.state != "deleting":
             batch = client.cancel(batch.id)
             batch = client.wait(batch.id)
         client.delete(batch.id)
+        client.wait_until_deleted(batch.id)

@@ -24,7 +24,7 @@ from leaktrace.client.answers import (
     RetryAnswer,
     read_answer,
 )
-from leaktrace.client.errors import WaitTimedOut
+from leaktrace.client.errors import ApiProblem, WaitTimedOut
 from leaktrace.client.files import SourceFile, UploadFile
 from leaktrace.client.open_set import OpenSet
 from leaktrace.client.polling import LONGEST_PAUSE_SECONDS, Poll, page_params
@@ -36,6 +36,8 @@ from leaktrace.client.uploads import upload_files
 
 PARALLEL_UPLOADS = 4
 PAGE_RESULTS = 500
+DELETION_POLL_SECONDS = 0.5
+NOT_FOUND = 404
 
 
 class Client:
@@ -143,6 +145,15 @@ class Client:
                 )
             self._sleep(min(poll.next_in_seconds, longest_pause_seconds))
 
+    def wait_until_deleted(self, batch_id: str) -> None:
+        """Ask until the batch is gone, with all that was deleted with it."""
+        try:
+            while self.batch(batch_id).state == "deleting":
+                self._sleep(DELETION_POLL_SECONDS)
+        except ApiProblem as problem:
+            if problem.status != NOT_FOUND:
+                raise
+
     def results(
         self,
         batch_id: str,
@@ -212,9 +223,12 @@ class Client:
         )
         return read_answer(RetryAnswer, json_of(answer))
 
-    def delete(self, batch_id: str) -> None:
-        """Delete a finished batch with its results, and its images as far as no other batch shows them."""
-        self._transport.request("DELETE", f"/v1/batches/{batch_id}")
+    def delete(self, batch_id: str) -> Batch:
+        """Have a finished batch deleted with its results, and its images as far as no other batch shows them.
+
+        It is `deleting` from now on and then gone.
+        """
+        return self._batch("DELETE", f"/v1/batches/{batch_id}")
 
     def generators(self) -> list[Generator]:
         """The generators that the service's model knows."""

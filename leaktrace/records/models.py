@@ -34,7 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 BATCH_STATES = (
     "uploading", "validating", "queued", "in_progress", "finalizing", "completed",
-    "failed", "expired", "cancelling", "cancelled",
+    "failed", "expired", "cancelling", "cancelled", "deleting",
 )  # fmt: skip
 ITEM_STATES = ("pending", "running", "succeeded", "failed", "cancelled")
 SHARD_STATES = ("queued", "leased", "done")
@@ -120,7 +120,11 @@ class Batch(Base):
     """Images submitted together. One timestamp a state, set when the state is entered."""
 
     __tablename__ = "batches"
-    __table_args__ = (one_of("state", BATCH_STATES), Index(None, "tenant_id", "id"))
+    __table_args__ = (
+        one_of("state", BATCH_STATES),
+        Index(None, "tenant_id", "id"),
+        Index("ix_batches_deleting", "deleting_at", postgresql_where=text("state = 'deleting'")),
+    )
 
     id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
@@ -141,6 +145,8 @@ class Batch(Base):
     expired_at: Mapped[datetime | None]
     cancelling_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
+    deleting_at: Mapped[datetime | None]
+    deleted_by: Mapped[str | None]  # "key:<public_id>", who asked for the deletion
 
 
 class Image(Base):
@@ -230,6 +236,7 @@ class ModelVersion(Base):
     classes: Mapped[list[str]]
     embedding_dim: Mapped[int]
     registered_at: Mapped[datetime] = created_now()
+    retired_at: Mapped[datetime | None]  # its embeddings are not searched any more
 
 
 class DensityVersion(Base):
@@ -346,6 +353,18 @@ class IdempotencyKey(Base):
     body: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = created_now()
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class TidyRun(Base):
+    """One look through the object store for objects that no row names, and where the next one goes on."""
+
+    __tablename__ = "tidy_runs"
+
+    id: Mapped[UUID] = uuid7_key()
+    examined: Mapped[int] = mapped_column(BigInteger)
+    deleted: Mapped[int] = mapped_column(BigInteger)
+    last_key: Mapped[str]  # empty: the end was reached, so the next run begins anew
+    at: Mapped[datetime] = created_now()
 
 
 class AuditEvent(Base):

@@ -1,36 +1,41 @@
-"""Which models exist, with their index, and which workers run them.
+"""Which models exist, which of them are retired, and which workers run them.
 
-Each model version has a partial index over its own embeddings alone, since vectors of two models must never be
-compared. It is built concurrently, so registering a model stops nobody from writing.
+A retired model keeps its results; its embeddings are searched no longer. A worker that starts with it takes it into
+use again.
 """
 
-import hashlib
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg import sql
-from sqlalchemy import Connection, Engine, delete, func, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from leaktrace.errors import InvalidInput
-from leaktrace.records.database import DatabaseUnavailable
-from leaktrace.records.locks import EMBEDDING_INDEX_LOCK
+from leaktrace.errors import Conflict, InvalidInput, NotFound
+from leaktrace.records.audit import record_audit
+from leaktrace.records.densities import models_in_use
 from leaktrace.records.models import ModelVersion, Worker
 
-INDEX_PREFIX = "ix_embedding_"  # the migrations leave such indexes alone
-IDENTIFIER_BYTES = 63
-LOCK_POLL_SECONDS = 0.2
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class ModelNotFound(NotFound):
+    """No model version of this name has been registered."""
+
+    code = "model_not_found"
+
+
+class ModelInUse(Conflict):
+    """Living workers run the model; stop them before it is retired."""
+
+    code = "model_in_use"
 
 
 def register_model(
     session: Session, version: str, *, card: Mapping[str, Any], classes: Sequence[str], embedding_dim: int
 ) -> None:
-    """Record a model version once; it never changes, since its name holds its hash.
+    """Record a model version once, and take it into use; it never changes, since its name holds its hash.
 
     Raises:
         InvalidInput: the version cannot stand in keys and index names.
@@ -38,37 +43,36 @@ def register_model(
     if not MODEL_VERSION.fullmatch(version):
         raise InvalidInput(f"model version {version!r}: use letters, digits, '.', '_' and '-' alone")
     row = {"version": version, "card": card, "classes": list(classes), "embedding_dim": embedding_dim}
-    session.execute(insert(ModelVersion).values(row).on_conflict_do_nothing(index_elements=["version"]))
+    statement = insert(ModelVersion).values(row)
+    # Written only where it was retired: workers start together, and none should wait for another.
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["version"],
+            set_={"retired_at": None},
+            where=ModelVersion.retired_at.is_not(None),
+        )
+    )
 
 
-def ensure_embedding_index(engine: Engine, version: str, *, embedding_dim: int) -> None:
-    """Build the HNSW index (Euclidean distance) over one model's embeddings where it is not yet.
+def list_models(session: Session) -> list[ModelVersion]:
+    """All model versions, the newest first."""
+    return list(session.scalars(select(ModelVersion).order_by(ModelVersion.registered_at.desc())))
 
-    Runs outside any transaction, as a concurrent build must; one builder at a time. A build that was interrupted left
-    an invalid index behind, which is built anew.
+
+def retire_model(session: Session, version: str, *, actor: str) -> None:
+    """Say that the model is done with; its index can be dropped then. Twice is harmless.
 
     Raises:
-        DatabaseUnavailable: the connection could not be made or broke; a second call completes what is half done.
+        ModelNotFound, ModelInUse
     """
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            try:
-                connection.execute(text("SET statement_timeout = 0"))
-                _wait_for_lock(connection)
-                _build_index(connection, version, embedding_dim=embedding_dim)
-            finally:
-                connection.invalidate()  # ends the session, and with it the lock and the setting
-    except OperationalError as error:
-        raise DatabaseUnavailable(f"the database did not answer: {error.orig}") from error
-
-
-def index_name(version: str) -> str:
-    """Readable where it fits into an identifier; otherwise the version is cut and its hash is added."""
-    name = INDEX_PREFIX + version
-    if len(name) <= IDENTIFIER_BYTES:
-        return name
-    digest = hashlib.sha256(version.encode()).hexdigest()[:12]
-    return f"{name[: IDENTIFIER_BYTES - 13]}_{digest}"
+    model = session.get(ModelVersion, version)
+    if model is None:
+        raise ModelNotFound(f"there is no model {version!r}; `leaktrace models list` shows those there are")
+    if version in models_in_use(session):
+        raise ModelInUse(f"living workers run {version}; stop them first")
+    if model.retired_at is None:
+        model.retired_at = func.now()
+        record_audit(session, "model.retired", tenant_id=None, actor=actor, subject=version)
 
 
 def register_worker(
@@ -97,35 +101,3 @@ def note_worker_alive(session: Session, worker_id: str, *, density_version: str)
 def remove_worker(session: Session, worker_id: str) -> None:
     """Forget a worker that stopped in good order."""
     session.execute(delete(Worker).where(Worker.id == worker_id))
-
-
-def _wait_for_lock(connection: Connection) -> None:
-    # Polled: a statement that waits for the lock would hold a snapshot, for which the concurrent build waits in turn.
-    locked = text("SELECT pg_try_advisory_lock(:key)")
-    while not connection.execute(locked, {"key": EMBEDDING_INDEX_LOCK}).scalar_one():
-        time.sleep(LOCK_POLL_SECONDS)
-
-
-def _build_index(connection: Connection, version: str, *, embedding_dim: int) -> None:
-    name = index_name(version)
-    if _is_valid(connection, name):
-        return
-    connection.exec_driver_sql(_compose("DROP INDEX IF EXISTS {}", sql.Identifier(name)))
-    connection.exec_driver_sql(
-        _compose(
-            "CREATE INDEX CONCURRENTLY {} ON attributions USING hnsw ((embedding::vector({})) vector_l2_ops) "
-            "WHERE model_version = {}",
-            sql.Identifier(name),
-            sql.Literal(embedding_dim),
-            sql.Literal(version),
-        )
-    )
-
-
-def _is_valid(connection: Connection, name: str) -> bool:
-    found = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(:name))")
-    return bool(connection.execute(found, {"name": name}).scalar_one_or_none())
-
-
-def _compose(statement: str, *parts: sql.Composable) -> str:
-    return sql.SQL(statement).format(*parts).as_string()

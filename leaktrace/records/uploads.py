@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leaktrace.records.batches import find_uploading_batch
+from leaktrace.records.deletion import DELETED, PART_DELETED
 from leaktrace.records.items import (
     Offer,
     Outcome,
@@ -24,9 +25,10 @@ from leaktrace.records.items import (
     judge_offers,
 )
 from leaktrace.records.models import AuditEvent
+from leaktrace.records.tidying import TIDIED
 from leaktrace.records.usage import find_quota, note_images
 
-DELETING_ACTIONS = ("batch.deleted", "uploads.dropped")
+DELETING_ACTIONS = (DELETED, PART_DELETED, "uploads.dropped", TIDIED)
 
 
 @dataclass(frozen=True)

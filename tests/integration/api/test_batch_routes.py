@@ -3,12 +3,11 @@
 from uuid import UUID, uuid4
 
 import httpx
-import pytest
 from sqlalchemy import Engine, func, select
 
-from leaktrace.objects import ObjectMissing, S3ObjectStore, image_key
+from leaktrace.objects import S3ObjectStore, image_key
 from leaktrace.records.database import transaction
-from leaktrace.records.models import Attribution, AuditEvent, Batch, Image, Item, Shard, Tenant
+from leaktrace.records.models import Batch, Item, Shard, Tenant
 from leaktrace.records.shards import enter_state
 from tests.integration.api.service import (
     MakeClient,
@@ -208,35 +207,11 @@ def test_unfinished_batch_cannot_be_retried(client: httpx.Client, batch_id: str)
     assert client.post(f"/v1/batches/{batch_id}/retry", json={}).json()["code"] == "wrong_batch_state"
 
 
-def test_delete_removes_rows_and_objects(client: httpx.Client, engine: Engine, store: S3ObjectStore) -> None:
+def test_delete_is_accepted_at_once(client: httpx.Client, engine: Engine) -> None:
     batch_id = completed_batch(client, engine, "only here")
-    with transaction(engine) as session:
-        item = session.scalars(select(Item).where(Item.batch_id == UUID(batch_id))).one()
-        image = session.get_one(Image, item.image_id)
-    assert client.delete(f"/v1/batches/{batch_id}").status_code == 204
-    assert client.get(f"/v1/batches/{batch_id}").status_code == 404
-    with transaction(engine) as session:
-        assert session.get(Image, image.id) is None
-        assert session.scalar(select(func.count()).where(Attribution.image_id == image.id)) == 0
-    with pytest.raises(ObjectMissing):
-        store.size(image_key(image.tenant_id, image.sha256))
-
-
-def test_delete_keeps_shared_images(client: httpx.Client, engine: Engine) -> None:
-    kept = completed_batch(client, engine, "shared")
-    deleted = completed_batch(client, engine, "shared")
-    client.delete(f"/v1/batches/{deleted}")
-    result = client.get(f"/v1/batches/{kept}/results").json()["data"][0]
-    assert client.get(f"/v1/images/{result['image']['id']}/attribution").status_code == 200
-
-
-def test_delete_is_audited(client: httpx.Client, engine: Engine) -> None:
-    batch_id = completed_batch(client, engine, "audited")
-    client.delete(f"/v1/batches/{batch_id}")
-    with transaction(engine) as session:
-        event = session.scalars(select(AuditEvent).where(AuditEvent.subject == batch_id)).one()
-    assert (event.action, event.details) == ("batch.deleted", {"items": 1, "images": 1})
-    assert event.actor.startswith("key:")
+    answers = [client.delete(f"/v1/batches/{batch_id}") for _ in range(2)]
+    assert [(answer.status_code, answer.json()["state"]) for answer in answers] == [(202, "deleting")] * 2
+    assert client.post(f"/v1/batches/{batch_id}/retry", json={"dry_run": False}).status_code == 409
 
 
 def test_open_batch_cannot_be_deleted(client: httpx.Client, batch_id: str) -> None:

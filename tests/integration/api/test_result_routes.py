@@ -172,3 +172,24 @@ def test_generators_count_the_tenants_images(client: httpx.Client, make_client: 
     assert seen == [("sd-2.1", 5, 0.5), ("real", 0, None)]
     others = make_client(tenant="stranger").get("/v1/generators").json()
     assert [g["images"] for g in others["data"]] == [0, 0]
+
+
+def test_nearest_images_are_ones_own(client: httpx.Client, make_client: MakeClient, engine: Engine) -> None:
+    rival = make_client(tenant="rival of the nearest")
+    register_model(engine)
+    first, *others = [
+        image_of(each, engine, seed) for each, seed in ((client, 901), (client, 902), (rival, 903))
+    ]
+    found = client.get(f"/v1/images/{first}/nearest", params={"limit": 100}).json()
+    ids = [one["image_id"] for one in found["data"]]
+    assert (others[0] in ids, others[1] in ids, first in ids) == (True, False, False)
+    assert rival.get(f"/v1/images/{first}/nearest").status_code == 404
+
+
+def image_of(client: httpx.Client, engine: Engine, seed: int) -> str:
+    """The id of a new image that has been attributed."""
+    batch_id = create_batch(client)
+    upload(client, batch_id, {"a": picture(seed)})
+    client.post(f"/v1/batches/{batch_id}/close")
+    attribute_batch(engine, batch_id)
+    return str(client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]["image"]["id"])

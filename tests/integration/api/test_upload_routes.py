@@ -18,6 +18,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.models import Image, Item, Tenant
 from leaktrace.settings import Settings
 from tests.integration.api.service import MakeClient, create_batch, picture, serve_app, upload
+from worker.deletion import Deleter
 
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 
@@ -230,7 +231,9 @@ def test_large_refused_body_is_answered(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "batch_not_found")
 
 
-def test_deletion_meanwhile_is_noticed(client: httpx.Client, batch_id: str) -> None:
+def test_deletion_meanwhile_is_noticed(
+    client: httpx.Client, engine: Engine, store: S3ObjectStore, batch_id: str
+) -> None:
     shared = picture(65)
     other = create_batch(client)
     upload(client, other, {"a": shared})
@@ -240,7 +243,8 @@ def test_deletion_meanwhile_is_noticed(client: httpx.Client, batch_id: str) -> N
         begun = encode("a", shared) + encode("b", picture(67))
         yield begun[:-100]  # the first file is complete, so it is stored now
         time.sleep(0.5)
-        assert client.delete(f"/v1/batches/{other}").status_code == 204
+        assert client.delete(f"/v1/batches/{other}").status_code == 202
+        Deleter(engine=engine, store=store).run()
         yield begun[-100:] + b"--x--\r\n"
 
     answer = client.post(f"/v1/batches/{batch_id}/images", content=body(), headers=MULTIPART)

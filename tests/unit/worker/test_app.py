@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from leaktrace.queue import ATTRIBUTE_SHARD, DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP
+from leaktrace.queue import (
+    ATTRIBUTE_SHARD,
+    DELETE_BATCHES,
+    DISCOVER,
+    ENROL,
+    EXPIRE_BATCHES,
+    REFIT_DENSITY,
+    SWEEP,
+    TIDY_STORE,
+)
 from leaktrace.settings import Settings
 from worker.schedule import periodic_jobs
 
@@ -51,7 +60,18 @@ def test_every_name_has_its_door() -> None:
         "import json, worker.tasks; from worker.app import app;"
         "print(json.dumps(sorted(n for n in app.tasks if n.startswith('leaktrace.'))))"
     )
-    assert names == sorted([ATTRIBUTE_SHARD, DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP])
+    assert names == sorted(
+        [
+            ATTRIBUTE_SHARD,
+            DELETE_BATCHES,
+            DISCOVER,
+            ENROL,
+            EXPIRE_BATCHES,
+            REFIT_DENSITY,
+            SWEEP,
+            TIDY_STORE,
+        ]
+    )
 
 
 def test_worker_runs_on_threads() -> None:
@@ -82,6 +102,8 @@ def test_jobs_have_their_intervals(settings: Settings) -> None:
         REFIT_DENSITY: settings.refit_interval_seconds,
         DISCOVER: settings.discovery_interval_seconds,
         ENROL: settings.enrolment_interval_seconds,
+        DELETE_BATCHES: settings.deletion_interval_seconds,
+        TIDY_STORE: settings.tidy_interval_seconds,
     }
 
 
