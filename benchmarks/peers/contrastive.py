@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.peers.interface import Crops, Scores
-from benchmarks.peers.training import Budget, Residual, convolution, random_windows, tiles, train
+from benchmarks.peers.training import Budget, random_windows, small_resnet, tiles, train
 
 GLOBAL_PX, LOCAL_PX = 128, 64
 VIEWS = (GLOBAL_PX, GLOBAL_PX, LOCAL_PX, LOCAL_PX)
@@ -38,7 +38,7 @@ class Contrastive:
     def fit(self, images: Sequence[Crops], labels: NDArray[np.int64], *, seed: int) -> Self:
         """Train the embedding, then a logistic regression on the training images' embeddings."""
         torch.manual_seed(seed)
-        self.net = _network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = small_resnet(DIMENSIONS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         targets = torch.as_tensor(labels)
 
         def loss(batch: NDArray[np.int64], generator: np.random.Generator) -> Tensor:
@@ -78,17 +78,3 @@ def contrastive_loss(embedded: Tensor, labels: Tensor) -> Tensor:
     same = (labels[:, None] == labels[None]) & ~itself
     per_view = log_share.masked_fill(~same, 0).sum(1) / same.sum(1).clamp_min(1)
     return -per_view.mean()
-
-
-def _network() -> nn.Sequential:
-    return nn.Sequential(
-        convolution(3, 32, stride=2),
-        Residual(32),
-        convolution(32, 64, stride=2),
-        Residual(64),
-        convolution(64, 96, stride=2),
-        Residual(96),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(96, DIMENSIONS),
-    )

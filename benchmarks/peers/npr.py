@@ -9,11 +9,11 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.peers.interface import Crops, Scores
-from benchmarks.peers.training import Budget, Residual, convolution, random_windows, tiles, train
+from benchmarks.peers.training import Budget, random_windows, small_resnet, tiles, train
 
 SIDE_PX = 128
 
@@ -31,7 +31,7 @@ class NPR:
     def fit(self, images: Sequence[Crops], labels: NDArray[np.int64], *, seed: int) -> Self:
         """Train the network afresh."""
         torch.manual_seed(seed)
-        self.net = _network(int(labels.max()) + 1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = small_resnet(int(labels.max()) + 1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         targets = torch.as_tensor(labels)
 
         def loss(batch: NDArray[np.int64], generator: np.random.Generator) -> Tensor:
@@ -60,17 +60,3 @@ def neighbour_residual(images: Tensor) -> Tensor:
     """x minus its nearest-neighbour down- and upsampling by two, times 2/3 as in the paper: (B, 3, h, w)."""
     half = functional.interpolate(images, scale_factor=0.5, mode="nearest")
     return (images - functional.interpolate(half, scale_factor=2.0, mode="nearest")) * (2 / 3) * 4
-
-
-def _network(classes: int) -> nn.Sequential:
-    return nn.Sequential(
-        convolution(3, 32, stride=2),
-        Residual(32),
-        convolution(32, 64, stride=2),
-        Residual(64),
-        convolution(64, 96, stride=2),
-        Residual(96),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(96, classes),
-    )

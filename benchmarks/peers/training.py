@@ -98,3 +98,18 @@ class Residual(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, h, w) -> the same shape."""
         return torch.relu(features + self.body(features))
+
+
+def small_resnet(outputs: int) -> nn.Sequential:
+    """Three stages of 32, 64 and 96 channels, each at half the resolution of the one before, pooled at the end."""
+    return nn.Sequential(
+        convolution(3, 32, stride=2),
+        Residual(32),
+        convolution(32, 64, stride=2),
+        Residual(64),
+        convolution(64, 96, stride=2),
+        Residual(96),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(96, outputs),
+    )

@@ -12,9 +12,12 @@ from uuid import uuid4
 
 import pytest
 import redis
+from sqlalchemy import Engine
 
 from deploy.embedded.servers import EmbeddedServers, remove_data
 from deploy.embedded.stack import settings_from
+from leaktrace.objects import S3ObjectStore, connect_store
+from leaktrace.records.database import connect_database
 from leaktrace.settings import Settings
 from migrations.run import upgrade
 
@@ -85,3 +88,15 @@ def service_environment(
 def settings(service_environment: dict[str, str]) -> Settings:
     """The same as a `Settings` object, for code that runs in the test's own process."""
     return settings_from(service_environment)
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings) -> Iterator[Engine]:
+    engine = connect_database(settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def store(settings: Settings) -> S3ObjectStore:
+    return connect_store(settings)

@@ -8,23 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from leaktrace.objects import S3ObjectStore, connect_store
-from leaktrace.records.database import connect_database, transaction
+from leaktrace.records.database import transaction
 from leaktrace.records.keys import SCOPES, create_key, ensure_tenant
 from leaktrace.settings import Settings
 from tests.integration.api.service import MakeClient, create_batch, serve_app
-
-
-@pytest.fixture(scope="module")
-def engine(settings: Settings) -> Iterator[Engine]:
-    engine = connect_database(settings)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def store(settings: Settings) -> S3ObjectStore:
-    return connect_store(settings)
 
 
 @pytest.fixture(scope="module")

@@ -5,26 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Engine
 
-from leaktrace.objects import S3ObjectStore, connect_store
+from leaktrace.objects import S3ObjectStore
 from leaktrace.queue import ShardQueue, create_celery
-from leaktrace.records.database import connect_database
 from leaktrace.settings import Settings
 from tests.attributors import FakeAttributor
 from tests.submissions import Submissions
 from worker.process import WorkerProcess
 from worker.registration import register
-
-
-@pytest.fixture(scope="module")
-def engine(settings: Settings) -> Iterator[Engine]:
-    engine = connect_database(settings)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def store(settings: Settings) -> S3ObjectStore:
-    return connect_store(settings)
 
 
 @pytest.fixture(scope="module")
