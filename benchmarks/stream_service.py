@@ -1,0 +1,263 @@
+"""One tenant's service in the stream simulation: the product's own rules as plain calls, without servers or pixels.
+
+Judging, p-values, quarantine, discovery, enrolment, refit and gates are those that run in production. What is assumed
+is a person, who names what a group mostly is, dismisses the attacker's, and confirms a share of the named images.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.stream_world import ATTACKER, Embeddings, World
+from leaktrace.records.quarantine import Places, QuarantineRules, Unseen
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.discovery import DiscoveryRules, discover
+from leaktrace.science.encoder import EncoderConfig
+from leaktrace.science.enrolment import Examples, SplitExamples, enrol, place_prototypes, split
+from leaktrace.science.gates import Gate, GateRules, Sample, compare, decisions, held_out_recall
+from leaktrace.science.judging import Judge, Thresholds
+from leaktrace.science.model import ModelConfig, ProtoLeakNet
+from leaktrace.science.model_folder import Model
+from leaktrace.science.preprocessing import Preprocessing
+from leaktrace.science.renoising import Schedule
+from leaktrace.science.temperature import fit_temperature
+from worker.quarantine import decide
+from worker.refit import images_until_due
+
+VERSION = "simulated"
+KNOWN, CALIBRATION = 200, 200  # images a known generator
+PROTOTYPES = 6
+ALPHA, MIN_PROBABILITY = 0.05, 0.5
+HELD_LOOKED_AT = 5_000
+ENROLLED_FROM = 60  # images in a group that a person names
+
+Names = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One image in the quarantine, with the truth that only the simulation knows."""
+
+    embedding: NDArray[np.float32]
+    truth: str
+    day: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """An enrolment or a refit: what it took, and whether the gates let it pass."""
+
+    kind: str
+    day: int
+    name: str
+    seconds: float
+    known_images: int
+    failed: tuple[str, ...]
+    purity: float = 1.0
+
+
+@dataclass
+class Service:
+    """The state of one tenant, driven by `judge_day`, `look` and `refit`."""
+
+    world: World
+    random: np.random.Generator
+    rules: QuarantineRules
+    changes: list[Change] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    enrolled: dict[str, SplitExamples] = field(default_factory=dict)
+    states: Counter[tuple[bool, str]] = field(default_factory=Counter)  # (is the attacker's, state)
+    confirmed: list[tuple[NDArray[np.float32], str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.base = self._fit([], [])
+        self.density = self.base
+        self.model = self._make_model()
+        self.judge = self.judge_by(self.density)
+        self.golden = np.concatenate([one.draw(2, self.random) for one in self.world.known])
+        self.live = np.empty((0, self.golden.shape[1]), np.float32)
+        self.places = Places(0, Counter(), Counter())
+
+    def judge_by(self, density: OpenSetDensity, *, alpha: float = ALPHA) -> Judge:
+        """The judge that answers by a density."""
+        thresholds = Thresholds(alpha=alpha, min_probability=MIN_PROBABILITY)
+        return Judge(self.model, density, model_version=VERSION, version="v", thresholds=thresholds)
+
+    def judge_day(
+        self, embeddings: Embeddings, truths: Names, hashes: NDArray[np.int64], *, day: int
+    ) -> Names:
+        """What is said of a day's images; the unseen ones are offered to the quarantine."""
+        said = decisions(self.judge, as_sample(embeddings))
+        self.places.by_day.clear()
+        batches = {name: uuid4() for name in [*set(truths.tolist())]}
+        for row in np.flatnonzero(said == "unseen"):
+            one = _unseen(batches[str(truths[row])], int(hashes[row]))
+            _, state, _ = decide(one, self.places, rules=self.rules)
+            self.states[(str(truths[row]) == ATTACKER, state)] += 1
+            if state == "held":
+                self.held.append(Held(embeddings[row], str(truths[row]), day))
+        named = ~np.isin(said, ("unseen", "inconclusive"))
+        self.live = np.concatenate([self.live, embeddings[named]])[-2_000:]
+        for row in np.flatnonzero(named & (said == truths) & (self.random.random(len(said)) < 0.1)):
+            if str(truths[row]) in self.base.classes_:
+                self.confirmed.append((embeddings[row], str(truths[row])))
+        return said
+
+    def look(self, day: int) -> None:
+        """Look for groups, and let the person name them or dismiss them."""
+        mature = [one for one in self.held if one.day < day][-HELD_LOOKED_AT:]
+        if not mature:
+            return
+        points = np.array([one.embedding for one in mature])
+        gone: set[int] = set()
+        for group in discover(points, self.density, rules=DiscoveryRules(), random=self.random):
+            gone |= self._consider([mature[row] for row in group.members], day=day)
+        self._let_go(gone)
+
+    def refit(self, day: int) -> None:
+        """Fit the known anew on what people confirmed, when the product's rule says that it is due."""
+        if len(self.confirmed) < images_until_due(len(self.base.embeddings_)):
+            return
+        started = time.perf_counter()
+        base = self._fit([one for one, _ in self.confirmed], [name for _, name in self.confirmed])
+        density = base
+        for name, examples in self.enrolled.items():
+            density = enrol(density, self.model, name=name, examples=examples)
+        failed = self._failed(self.judge_by(density))
+        self._note("refit", day, "known", started, density, failed)
+        if not failed:
+            self.base, self.confirmed = base, []
+            self._use(density)
+
+    def _consider(self, members: list[Held], *, day: int) -> set[int]:
+        truths = Counter(one.truth for one in members)
+        name, count = truths.most_common(1)[0]
+        if name == ATTACKER:
+            return {id(one) for one in members}  # dismissed: what a person sees is no generator's
+        if len(members) < ENROLLED_FROM or name in self.density.classes_:
+            return set()
+        started, density = time.perf_counter(), self.density
+        try:
+            examples = split(as_examples(np.array([one.embedding for one in members])), alpha=ALPHA)
+            density = enrol(self.density, self.model, name=name, examples=examples)
+            judge = self.judge_by(density)
+            held_out = Sample(examples.held_out.embeddings, examples.held_out.gates)
+            recall = held_out_recall(judge, held_out, name=name, rules=GateRules())
+            failed = self._failed(judge, recall)
+        except ValueError as error:
+            failed = (str(error),)
+        self._note("enrolment", day, name, started, density, failed, purity=count / len(members))
+        if failed:
+            return set()
+        self.enrolled[name] = examples
+        self._use(density)
+        return {id(one) for one in members}
+
+    def _failed(self, challenger: Judge, *more: Gate) -> tuple[str, ...]:
+        gates = compare(
+            self.judge,
+            challenger,
+            reference=_reference(self.judge.density),
+            live=as_sample(self.live),
+            golden=self.golden,
+            rules=GateRules(),
+        )
+        return tuple(gate.name for gate in [*gates, *more] if not gate.passed)
+
+    def _use(self, density: OpenSetDensity) -> None:
+        self.density, self.judge = density, self.judge_by(density)
+
+    def _let_go(self, gone: set[int]) -> None:
+        before = len(self.held)
+        self.held = [one for one in self.held if id(one) not in gone]
+        self.places.held -= before - len(self.held)
+
+    def _note(self, kind: str, day: int, name: str, started: float, density: OpenSetDensity,
+              failed: tuple[str, ...], *, purity: float = 1.0) -> None:  # fmt: skip
+        seconds = time.perf_counter() - started
+        known = len(density.embeddings_)
+        self.changes.append(Change(kind, day, name, seconds, known, failed, purity))
+
+    def _fit(self, confirmed: list[NDArray[np.float32]], names: list[str]) -> OpenSetDensity:
+        """The density of the known, with confirmed images added: three of five to fit, the others to calibrate."""
+        known = (
+            [one.draw(KNOWN, self.random) for one in self.world.known]
+            if not confirmed
+            else [self.base.embeddings_]
+        )
+        labels = [one.name for one in self.world.known for _ in range(KNOWN)]
+        held = [one.draw(CALIBRATION, self.random) for one in self.world.known]
+        held_labels = [one.name for one in self.world.known for _ in range(CALIBRATION)]
+        if confirmed:
+            calibration = self.base.calibration_
+            assert calibration is not None
+            labels = self.base.classes_[self.base.labels_].tolist()
+            held = [calibration.embeddings]
+            held_labels = self.base.classes_[calibration.labels].tolist()
+            fits = np.arange(len(confirmed)) % 5 < 3
+            for chosen, points, owners in ((fits, known, labels), (~fits, held, held_labels)):
+                points.append(np.array(confirmed)[chosen])
+                owners += np.array(names)[chosen].tolist()
+        calibrating = np.concatenate(held)
+        return OpenSetDensity(model_version=VERSION).fit(
+            np.concatenate(known),
+            labels,
+            calibration_embeddings=calibrating,
+            calibration_labels=held_labels,
+            calibration_gates=np.full_like(calibrating, 0.5),
+        )
+
+    def _make_model(self) -> Model:
+        """A model whose head has k-means prototypes of the known; nothing else of it is used."""
+        names = tuple(sorted(one.name for one in self.world.known))
+        dimensions = self.base.embeddings_.shape[1]
+        encoder = EncoderConfig(channels=4, steps=(0, 100), widths=(4, 4, 4), embedding_dim=dimensions)
+        net = ProtoLeakNet(ModelConfig(encoder, names, prototypes=PROTOTYPES)).eval()
+        placed = [
+            place_prototypes(self.base.embeddings_[self.base.labels_ == index], count=PROTOTYPES, seed=0)
+            for index in range(len(names))
+        ]
+        net.head.prototypes.data = torch.from_numpy(np.stack(placed))
+        reference = _reference(self.base)
+        labels = np.searchsorted(self.base.classes_, reference.names)
+        with torch.inference_mode():
+            scores = net.head(torch.from_numpy(reference.embeddings), torch.from_numpy(reference.gates))
+        return Model(
+            name=VERSION,
+            preprocessing=Preprocessing(),
+            schedule=Schedule(steps=(0, 100)),
+            latents=cast(Any, None),
+            latent_encoder=cast(Any, None),
+            net=net,
+            temperature=fit_temperature(scores, labels.tolist()),
+        )
+
+
+def as_examples(embeddings: Embeddings) -> Examples:
+    """Embeddings with the gate that every simulated image has."""
+    return Examples(embeddings, np.full_like(embeddings, 0.5))
+
+
+def as_sample(embeddings: Embeddings) -> Sample:
+    """The same as images to judge."""
+    return Sample(embeddings, np.full_like(embeddings, 0.5))
+
+
+def _reference(density: OpenSetDensity) -> Sample:
+    calibration = density.calibration_
+    if calibration is None:
+        raise ValueError("the density carries 0 calibration images")
+    names = np.asarray(density.classes_, dtype=np.str_)[calibration.labels]
+    return Sample(calibration.embeddings, calibration.gates, names)
+
+
+def _unseen(batch_id: UUID, perceptual_hash: int) -> Unseen:
+    now = datetime.now(UTC) - timedelta(hours=2)
+    return Unseen(uuid4(), uuid4(), uuid4(), batch_id, VERSION, perceptual_hash, now)
