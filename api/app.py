@@ -11,6 +11,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI, Response
 
 from api import batches, candidates, density, enrolments, generators, health, images, labels, results, uploads
+from api.console.app import create_console
 from api.cursors import CursorSeal
 from api.dependencies import Services
 from api.documentation import add_documentation
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         """Metrics in Prometheus' text format."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    app.mount("/console", create_console(services), name="console")
     add_documentation(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_request_body_bytes)

@@ -1,15 +1,17 @@
-"""Who is calling: the presented API key, checked against the records, and the scope that a route asks for.
+"""Who is calling: the presented API key, or the console's session, and the scope that a route asks for.
 
-A key that is malformed, unknown, wrong, expired or revoked is answered alike (401), so that guessing teaches nothing.
+A browser that is signed in to the console may call any route with its cookie and the token against forgery. A key
+that is malformed, unknown, wrong, expired or revoked is answered alike (401), so that guessing teaches nothing.
 """
 
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.dependencies import GivenServices
+from api.dependencies import GivenServices, Services
 from api.errors import ScopeMissing, Unauthenticated
+from api.sessions import TOKEN_HEADER, check_forgery, find_signed_in
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import Caller, find_caller
 
@@ -22,20 +24,40 @@ def require_scope(scope: str) -> Any:
     """A dependency that gives the `Caller` when its key has the scope."""
 
     def authorize(
+        request: Request,
         services: GivenServices,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Caller:
-        if credentials is None:
-            raise Unauthenticated("send your API key as `Authorization: Bearer lk_live_...`")
-        with transaction(services.engine) as session:
-            caller = find_caller(session, credentials.credentials)
-        if caller is None:
-            raise Unauthenticated("the API key is not valid: mistyped, expired or revoked")
-        if scope not in caller.scopes:
-            raise ScopeMissing(f"this needs a key with the scope {scope}; the key has not got it")
+        if credentials is not None:
+            caller = _caller_by_key(services, credentials.credentials)
+        else:
+            caller = _caller_by_session(request, services)
+        require_scope_of(caller, scope)
         return caller
 
     return Depends(authorize)
+
+
+def require_scope_of(caller: Caller, scope: str) -> None:
+    """Raise `ScopeMissing` unless the caller has the scope."""
+    if scope not in caller.scopes:
+        raise ScopeMissing(f"this needs the scope {scope}, which the {caller.kind} has not got")
+
+
+def _caller_by_key(services: Services, presented: str) -> Caller:
+    with transaction(services.engine) as session:
+        caller = find_caller(session, presented)
+    if caller is None:
+        raise Unauthenticated("the API key is not valid: mistyped, expired or revoked")
+    return caller
+
+
+def _caller_by_session(request: Request, services: Services) -> Caller:
+    visitor = find_signed_in(request, services)
+    if visitor is None:
+        raise Unauthenticated("send your API key as `Authorization: Bearer lk_live_...`")
+    check_forgery(request, services, presented=request.headers.get(TOKEN_HEADER))
+    return visitor.caller
 
 
 BatchReader = Annotated[Caller, require_scope("batches:read")]

@@ -38,6 +38,15 @@ class ScopeMissing(LeaktraceError):
     code = "scope_missing"
 
 
+class ForgedRequest(LeaktraceError):
+    """A signed-in browser sent this, but not from one of the console's own pages."""
+
+    code = "forged_request"
+
+    def __init__(self) -> None:
+        super().__init__("this request does not come from the console's own page; load the page again")
+
+
 class InvalidCursor(InvalidInput):
     """The cursor was not made by this service for this listing."""
 
@@ -94,6 +103,7 @@ class BacklogTooLong(Unavailable):
 STATUS_OF: dict[type[Exception], int] = {
     Unauthenticated: 401,
     ScopeMissing: 403,
+    ForgedRequest: 403,
     NotFound: 404,
     NotAcceptable: 406,
     Conflict: 409,
@@ -161,11 +171,11 @@ async def _answer_ours(request: Request, raised: Exception) -> Response:
     if status == 503:
         headers.setdefault("Retry-After", str(RETRY_UNAVAILABLE_SECONDS))
     return problem_response(
-        status, code=error.code, detail=_told(error), request_id=request_id_of(request), headers=headers
+        status, code=error.code, detail=told(error), request_id=request_id_of(request), headers=headers
     )
 
 
-def _told(error: LeaktraceError) -> str:
+def told(error: LeaktraceError) -> str:
     """What a client is told. The text of a server that is away may name hosts and users: that is for the log."""
     if isinstance(error, Unavailable) and not isinstance(error, BacklogTooLong):
         log.warning("server_unavailable", code=error.code, error=str(error))

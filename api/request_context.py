@@ -50,7 +50,9 @@ class RequestContext:
 
     def _note(self, exchange: "_Exchange") -> None:
         scope, seconds = exchange.scope, time.perf_counter() - exchange.began_at
-        route = getattr(scope.get("route"), "path", "unmatched")
+        matched = getattr(scope.get("route"), "path", None)
+        # The console is an app of its own below its path, and names its routes from there.
+        route = scope.get("root_path", "") + matched if matched is not None else "unmatched"
         self._metrics.count(
             method=scope["method"],
             route=route,

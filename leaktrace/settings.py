@@ -48,6 +48,14 @@ class Settings(BaseSettings):
     idempotency_keep_hours: int = Field(48, ge=24)
     presigned_upload_minutes: int = Field(60, ge=1)
 
+    # The console.
+    console_url: str | None = Field(
+        None,
+        description="Scheme and host under which browsers reach it; default: the Host header of each request.",
+    )
+    console_idle_minutes: int = Field(60, ge=1, description="A session at rest this long is over.")
+    console_session_hours: int = Field(12, ge=1, description="Any session is over after this long.")
+
     # The worker.
     model: str = Field("starter", description="Name of a shipped model or a model folder.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")

@@ -7,7 +7,11 @@ processes start at once: one migrates, the others wait and find nothing to do.
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
-from leaktrace.records import open_set_models, webhook_models  # noqa: F401 - their tables join Base's metadata
+from leaktrace.records import (  # noqa: F401 - their tables join Base's metadata
+    console_models,
+    open_set_models,
+    webhook_models,
+)
 from leaktrace.records.models import Base
 from leaktrace.settings import load_settings
 

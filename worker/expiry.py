@@ -1,4 +1,5 @@
-"""Ends what is out of time: batches past their `expires_at`, and idempotency keys that are no longer promised.
+"""Ends what is out of time: batches past their `expires_at`, idempotency keys that are no longer promised, and the
+console's sessions.
 
 Guarded by an advisory lock, like the sweeper.
 """
@@ -6,6 +7,7 @@ Guarded by an advisory lock, like the sweeper.
 from sqlalchemy import Engine
 
 from leaktrace.logs import get_logger
+from leaktrace.records.console_sessions import purge_sessions
 from leaktrace.records.database import transaction
 from leaktrace.records.expiring import (
     drop_expired,
@@ -30,9 +32,9 @@ def expire(engine: Engine) -> bool:
         batches = _expire_batches(engine)
         shards = _drop_held(engine)
         with transaction(engine) as session:
-            keys = purge_idempotency_keys(session)
-    if batches or shards or keys:
-        log.info("expired", batches=batches, shards=shards, idempotency_keys=keys)
+            keys, visits = purge_idempotency_keys(session), purge_sessions(session)
+    if batches or shards or keys or visits:
+        log.info("expired", batches=batches, shards=shards, idempotency_keys=keys, console_sessions=visits)
     return True
 
 

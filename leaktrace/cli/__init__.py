@@ -17,6 +17,7 @@ from leaktrace.cli import (
     keys,
     label,
     models,
+    operators,
     results,
     status,
     submit,
@@ -49,6 +50,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(keys.keys, name="keys")
+app.add_typer(operators.operators, name="operators")
 app.add_typer(generators.generators, name="generators")
 app.add_typer(density.density, name="density")
 app.add_typer(models.models, name="models")

@@ -87,3 +87,8 @@ def _show(run: "DemoRun", out: Path, *, console: "Console") -> None:
     console.print(f"Results: {out / RESULTS_FILE}", soft_wrap=True)
     console.print(f"Report:  {out / REPORT_FILE}", soft_wrap=True)
     console.print(f"API:     {run.docs_url} while `make up` runs", soft_wrap=True)
+    console.print(
+        "Console: `make up` prints its address and a key to sign in with; `leaktrace operators create NAME` makes a "
+        "person's name and password",
+        soft_wrap=True,
+    )

@@ -75,6 +75,8 @@ def _announce(stack: "Stack", *, seconds: float) -> None:
     typer.echo(f"Leaktrace is ready at {stack.api_url} ({seconds:.1f} s)")
     typer.echo(f"  API docs   {stack.api_url}/docs")
     typer.echo(f"  key        {stack.key}")
+    typer.echo(f"  console    {stack.api_url}/console (sign in with the key, or as an operator:")
+    typer.echo("             leaktrace operators create NAME --role moderator)")
     typer.echo(f"  data, logs {stack.data_dir}")
     typer.echo("Ctrl-C stops it.")
 

@@ -10,6 +10,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -30,22 +31,26 @@ SCOPES = (
     "density:read",
     "density:write",
 )
+# What only those who run the service may do. No key has it unless it was asked for by name.
+SERVICE_ADMIN = "service:admin"
+GRANTABLE_SCOPES = (*SCOPES, SERVICE_ADMIN)
 PRESENTED_KEY = re.compile(r"lk_live_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 LAST_USE_RESOLUTION = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is calling, as far as the presented key proves."""
+    """Who is calling, as far as the presented key or the console's session proves."""
 
     tenant_id: UUID
-    public_id: str
+    public_id: str  # of the key, or the operator's name
     scopes: frozenset[str]
+    kind: Literal["key", "operator"] = "key"
 
     @property
     def actor(self) -> str:
         """The name under which the audit trail knows the caller."""
-        return f"key:{self.public_id}"
+        return f"{self.kind}:{self.public_id}"
 
 
 def ensure_tenant(session: Session, name: str) -> UUID:
@@ -73,9 +78,9 @@ def create_key(
     Raises:
         InvalidInput: a scope is unknown.
     """
-    unknown = sorted(set(scopes) - set(SCOPES))
+    unknown = sorted(set(scopes) - set(GRANTABLE_SCOPES))
     if unknown:
-        raise InvalidInput(f"unknown scopes {', '.join(unknown)}; choose from {', '.join(SCOPES)}")
+        raise InvalidInput(f"unknown scopes {', '.join(unknown)}; choose from {', '.join(GRANTABLE_SCOPES)}")
     public_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     session.add(
         ApiKey(
@@ -95,14 +100,25 @@ def create_key(
 
 def find_caller(session: Session, presented: str) -> Caller | None:
     """The caller behind a presented key; None when it is malformed, unknown, wrong, expired or revoked."""
+    key = find_key(session, presented)
+    return caller_of(key) if key is not None else None
+
+
+def find_key(session: Session, presented: str) -> ApiKey | None:
+    """The live key that is presented, whose use is noted; None as for `find_caller`."""
     match = PRESENTED_KEY.fullmatch(presented)
     if match is None:
         return None
     key = session.execute(select(ApiKey).where(ApiKey.public_id == match[1])).scalar_one_or_none()
     stored = key.secret_sha256 if key is not None else bytes(32)
-    if not hmac.compare_digest(stored, _digest(match[2])) or key is None or not _is_live(key):
+    if not hmac.compare_digest(stored, _digest(match[2])) or key is None or not is_live(key):
         return None
     _note_use(session, key)
+    return key
+
+
+def caller_of(key: ApiKey) -> Caller:
+    """Whom a key that was checked stands for."""
     return Caller(tenant_id=key.tenant_id, public_id=key.public_id, scopes=frozenset(key.scopes))
 
 
@@ -128,12 +144,13 @@ def list_keys(session: Session, tenant_id: UUID) -> list[ApiKey]:
     )
 
 
+def is_live(key: ApiKey) -> bool:
+    """Whether the key is neither revoked nor expired."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > datetime.now(UTC))
+
+
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
-
-
-def _is_live(key: ApiKey) -> bool:
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > datetime.now(UTC))
 
 
 def _note_use(session: Session, key: ApiKey) -> None:

@@ -375,7 +375,7 @@ class AuditEvent(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id"))
-    actor: Mapped[str]  # "key:<public_id>", "cli" or "system"
+    actor: Mapped[str]  # "key:<public_id>", "operator:<name>", "cli" or "system"
     action: Mapped[str]  # for example "batch.cancelled"
     subject: Mapped[str]
     details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))

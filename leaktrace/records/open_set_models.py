@@ -41,7 +41,7 @@ class Label(Base):
     kind: Mapped[str]
     generator: Mapped[str | None]
     reason: Mapped[str]
-    actor: Mapped[str]  # "key:<public_id>"
+    actor: Mapped[str]  # "key:<public_id>" or "operator:<name>"
     attribution_id: Mapped[UUID | None]  # what the person looked at; it may be deleted with its image
     model_version: Mapped[str | None]
     density_version: Mapped[str | None]
