@@ -19,6 +19,7 @@ CLOSED = {
 }
 OPEN = {"auroc": "AUROC", "aupr": "AUPR", "eer": "EER", "fpr_at_95_tpr": "FPR@95", "oscr": "OSCR"}
 FLAGGED = "flagged_at_"
+EXPLAINED = ("step", "features", "prototype")  # what an explanation names and faithfulness removes
 
 
 def show(runs: Sequence[dict[str, Any]], console: Console) -> None:
@@ -68,6 +69,8 @@ def _show_run(run: Mapping[str, Any], console: Console) -> None:
         console.print(_open_table(run["open_set"]))
     for alpha, alarms in (run["false_alarms"] or {}).items():
         console.print(_alarm_table(alarms, alpha=float(alpha)))
+    if run.get("faithfulness"):
+        console.print(_faithfulness_table(run["faithfulness"]))
     for line in _checks(run):
         console.print(line)
 
@@ -132,6 +135,16 @@ def _alarm_table(alarms: Mapping[str, Any], *, alpha: float) -> Table:
                 f"unattainable: {alarm['calibration_images']} of {alarm['calibration_images_needed']} images"
             )
         table.add_row(escape(name), str(alarm["images"]), f"{alarm['rate']:.3f}", f"{limit:.3f}", said)
+    return table
+
+
+def _faithfulness_table(found: Mapping[str, Any]) -> Table:
+    title = f"faithfulness: change of the margin ({found['margin']:.2f}) on {found['images']} images"
+    table = Table("removed", "named", "at random", "difference", "named changes more", title=title)
+    for part in EXPLAINED:
+        row = found[part]
+        cells = [_cell(row, column) for column in ("named", "random", "difference")]
+        table.add_row(f"{row['removed']} {part}", *cells, f"{row['named_changes_more']:.0%}")
     return table
 
 

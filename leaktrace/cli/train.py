@@ -34,9 +34,9 @@ def train(
         bool, typer.Option(help="Leave every fifth training prompt out, to choose between recipes on.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the training stage.")] = None,
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Rounds of that many epochs; a finished training goes on for more.")
-    ] = 1,
+    refine_epochs: Annotated[
+        int | None, typer.Option(min=0, help="Epochs of the refining stage; 0 leaves it out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, crops and noise.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
 ) -> None:
@@ -50,8 +50,10 @@ def train(
     keep_freed_memory()
     torch.set_num_threads(threads)
     recipe = replace(_recipe(latents, trace=trace), name=name, teacher=teacher, hold_out=hold_out, seed=seed)
-    lengths = replace(recipe.train, epochs=epochs or recipe.train.epochs, rounds=rounds)
-    recipe = replace(recipe, train=lengths)
+    if epochs is not None:
+        recipe = replace(recipe, train=replace(recipe.train, epochs=epochs))
+    if refine_epochs is not None:
+        recipe = replace(recipe, refine=replace(recipe.refine, epochs=refine_epochs))
     with reporting() as report:
         card = train_model(read_dataset(data), out, recipe=recipe, report=report)
     typer.echo(f"{out}: {card['name']}, {len(card['model']['classes'])} classes, self-test passed")

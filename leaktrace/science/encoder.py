@@ -125,7 +125,10 @@ class TemporalEncoder(nn.Module):
     def forward(self, renoised: Tensor) -> Embedded:
         """Pool features and gates over steps by the attention."""
         features = self.leak(renoised)  # (B, T, D)
-        attention = self.attention(features)  # (B, T)
+        return self.over_steps(features, self.attention(features))
+
+    def over_steps(self, features: Tensor, attention: Tensor) -> Embedded:
+        """Features (B, T, D) and their gates, averaged over steps by `attention` (B, T)."""
         gates = self.gate(features)  # (B, T, D)
         weights = attention[..., None]
         return Embedded((weights * features).sum(1), (weights * gates).sum(1), attention)

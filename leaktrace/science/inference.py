@@ -47,15 +47,15 @@ class InferencePass:
     ) -> None:
         self.model, self.device = model, device
         self.precision = precision or choose_precision(device)
-        self.latent_encoder = _ready(model.latent_encoder, device, dtype=self.precision)
-        self.net = _ready(model.net, device, dtype=torch.float32)
+        self.latent_encoder = made_ready(model.latent_encoder, device, dtype=self.precision)
+        self.net = made_ready(model.net, device, dtype=torch.float32)
         self.net.encoder.leak.body.to(self.precision)
         side = model.preprocessing.crop_px // FACTOR
         schedule = model.schedule
         self.noise = NoiseBank(
             noise_key,
             shape=(model.latent_encoder.channels, side, side),
-            draws_per_image=model.preprocessing.crops * schedule.draws * len(schedule.steps),
+            draws_per_image=self._rows_an_image * len(schedule.steps),
         )
 
     @torch.inference_mode()
@@ -82,15 +82,36 @@ class InferencePass:
         scores: Tensor = head(embedded.embedding, embedded.gate)
         return scores
 
+    @torch.inference_mode()
+    def embed_without_steps(self, image: PreparedImage) -> Embedded:
+        """One image's pooled embedding with each step left out in turn: (T, D), (T, D), (T, T)."""
+        encoder = self.net.encoder
+        features = encoder.leak(self.net.renoised(*self._latents_and_noise([image])))
+        attention = encoder.attention(features)  # (N, T)
+        parts = []
+        for step in range(attention.shape[1]):
+            left = attention.clone()
+            left[:, step] = 0
+            left /= left.sum(dim=1, keepdim=True)
+            parts.append(self.net.pool(encoder.over_steps(features, left), crops=self._rows_an_image))
+        fields = ("embedding", "gate", "attention")
+        return Embedded(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in fields))
+
+    @property
+    def _rows_an_image(self) -> int:
+        return self.model.preprocessing.crops * self.model.schedule.draws
+
     def _embed(self, images: Sequence[PreparedImage]) -> Embedded:
-        preprocessing, schedule = self.model.preprocessing, self.model.schedule
+        return self.net.pool(self.net.embed(*self._latents_and_noise(images)), crops=self._rows_an_image)
+
+    def _latents_and_noise(self, images: Sequence[PreparedImage]) -> tuple[Tensor, Tensor]:
+        """Latents (B * N * draws, C, h, w) and the noise of every step, (B * N * draws, T, C, h, w)."""
+        schedule = self.model.schedule
         pixels = self._pixels(images)  # (B * N, 3, H, W)
         latents = self.latent_encoder.encode(pixels).float()  # (B * N, C, h, w)
         latents = latents.repeat_interleave(schedule.draws, dim=0)
         noise = torch.stack([self.noise.draw(image.content_hash) for image in images]).to(self.device)
-        noise = noise.view(len(latents), len(schedule.steps), *latents.shape[1:])
-        embedded = self.net.embed(latents, noise)
-        return self.net.pool(embedded, crops=preprocessing.crops * schedule.draws)
+        return latents, noise.view(len(latents), len(schedule.steps), *latents.shape[1:])
 
     def _pixels(self, images: Sequence[PreparedImage]) -> Tensor:
         expected = (self.model.preprocessing.crops, 3, *(self.model.preprocessing.crop_px,) * 2)
@@ -102,7 +123,8 @@ class InferencePass:
         return pixels.to(self.precision).contiguous(memory_format=torch.channels_last)
 
 
-def _ready(module: M, device: torch.device, *, dtype: torch.dtype) -> M:
+def made_ready(module: M, device: torch.device, *, dtype: torch.dtype) -> M:
+    """A frozen copy of `module` on `device` in `dtype`, normalisation folded and activations fused where possible."""
     ready = copy.deepcopy(module).eval().requires_grad_(False)
     fuse(ready, device=device)
     ready.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -49,8 +49,12 @@ class ProtoLeakNet(nn.Module):
 
     def embed(self, latents: Tensor, noise: Tensor) -> Embedded:
         """latents (B, C, h, w) and noise (B, T, C, h, w) -> Embedded of B crops."""
-        embedded: Embedded = self.encoder(renoise(latents, noise, signal=self.signal, sigma=self.sigma))
+        embedded: Embedded = self.encoder(self.renoised(latents, noise))
         return embedded
+
+    def renoised(self, latents: Tensor, noise: Tensor) -> Tensor:
+        """What the encoder reads: latents (B, C, h, w) at every step, (B, T, C, h, w)."""
+        return renoise(latents, noise, signal=self.signal, sigma=self.sigma)
 
     def pool(self, embedded: Embedded, *, crops: int) -> Embedded:
         """Average the `crops` consecutive rows of each image: (B * crops, ...) -> (B, ...)."""

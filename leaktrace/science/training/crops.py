@@ -1,7 +1,8 @@
 """Random training crops as a stream of batches: native pixels on the 8-pixel grid, mirrored at random, re-encoded.
 
 A background thread prepares batches while the networks train; what it draws depends on its seed alone. Scrambled
-crops (any offset, random quality) can be mixed in as augmentation. Knows nothing of networks or losses.
+crops (any offset, random quality) and post-processed images can be mixed in. All views of an image in a batch share
+one history, as the crops of a real image do. Knows nothing of networks or losses.
 """
 
 import queue
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from leaktrace.science.preprocessing import SCRAMBLED_QUALITIES, reencode
+from leaktrace.science.training.histories import GRID_PX, History, draw_history
 
-GRID_PX = 8
 QUEUED_BATCHES = 4
 
 Pixels = NDArray[np.uint8]
@@ -27,20 +28,41 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class CropPlan:
-    """How crops are drawn: side, JPEG quality of the neutral protocol, share of scrambled crops."""
+    """How crops are drawn: side, JPEG quality of the neutral protocol, shares of images with another history.
+
+    `views` is how many crops of one image stand together in a batch.
+    """
 
     side_px: int = 128
     jpeg_quality: int = 75
     scrambled: float = 0.0
     mirrored: float = 0.5
+    processed: float = 0.0
+    views: int = 1
 
 
-def draw_crop(pixels: Pixels, plan: CropPlan, *, generator: np.random.Generator) -> Pixels:
+def draw_views(pixels: Pixels, plan: CropPlan, *, generator: np.random.Generator) -> Pixels:
+    """Random crops (views, side, side, 3) of (H, W, 3) pixels that share one history."""
+    history = History()
+    if plan.processed and generator.random() < plan.processed:
+        history = draw_history(generator)
+    scrambled = bool(generator.random() < plan.scrambled)
+    views = []
+    for _ in range(plan.views):
+        window = pixels
+        if history.steps:
+            window = history.window(pixels, plan.side_px, generator=generator)
+        views.append(draw_crop(window, plan, scrambled=scrambled, generator=generator))
+    return np.stack(views)
+
+
+def draw_crop(
+    pixels: Pixels, plan: CropPlan, *, scrambled: bool = False, generator: np.random.Generator
+) -> Pixels:
     """One random crop (side, side, 3) of (H, W, 3) pixels, re-encoded; short sides are continued by reflection."""
     short = [max(0, plan.side_px - length) for length in pixels.shape[:2]]
     if any(short):
         pixels = np.pad(pixels, ((0, short[0]), (0, short[1]), (0, 0)), mode="symmetric")
-    scrambled = generator.random() < plan.scrambled
     grid = 1 if scrambled else GRID_PX
     top, left = (
         int(generator.integers(0, (length - plan.side_px) // grid + 1)) * grid for length in pixels.shape[:2]
@@ -62,21 +84,22 @@ def to_tensor(crops: Pixels) -> Tensor:
 def crop_batches(
     images: Sequence[Pixels], plan: CropPlan, *, batch: int, crops_per_image: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch: every image `crops_per_image` times in random order, as (crops (B, 3, H, W), indices (B,)).
+    """One epoch: every image `crops_per_image` times in random order, as (crops (B, 3, H, W), indices (B / views,)).
 
-    The last, incomplete batch is dropped. The preparing thread ends with the iterator, and what it raises is raised
-    here.
+    The views of an image follow one another. The last, incomplete batch is dropped. The preparing thread ends with
+    the iterator, and what it raises is raised here.
     """
     batches: queue.Queue[Batch | Exception | None] = queue.Queue(QUEUED_BATCHES)
     stopped = threading.Event()
     generator = np.random.default_rng(seed)
-    order = np.concatenate([generator.permutation(len(images)) for _ in range(crops_per_image)])
+    images_at_once = batch // plan.views
+    order = np.concatenate([generator.permutation(len(images)) for _ in range(crops_per_image // plan.views)])
 
     def produce() -> None:
         try:
-            for start in range(0, len(order) - batch + 1, batch):
-                chosen = order[start : start + batch]
-                crops = np.stack([draw_crop(images[i], plan, generator=generator) for i in chosen])
+            for start in range(0, len(order) - images_at_once + 1, images_at_once):
+                chosen = order[start : start + images_at_once]
+                crops = np.concatenate([draw_views(images[i], plan, generator=generator) for i in chosen])
                 if not _put(batches, (crops, chosen), stopped=stopped):
                     return
             _put(batches, None, stopped=stopped)

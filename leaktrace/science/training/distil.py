@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from leaktrace.science.distilled import PictureConfig, PictureStream
 from leaktrace.science.latents import LatentEncoder
-from leaktrace.science.training.crops import CropPlan, draw_crop, to_tensor
+from leaktrace.science.training.crops import CropPlan, draw_views, to_tensor
 
 Pixels = NDArray[np.uint8]
 Report = Callable[[str, float, float], None]  # stage, share done, loss
@@ -76,7 +76,8 @@ def _draw(images: Sequence[Pixels], recipe: DistilRecipe, *, seed: int) -> Pixel
     generator = np.random.default_rng(seed)
     plan = CropPlan(side_px=recipe.side_px)
     order = np.concatenate([generator.permutation(len(images)) for _ in range(recipe.crops_per_image)])
-    return np.stack([draw_crop(images[i], plan, generator=generator).transpose(2, 0, 1) for i in order])
+    crops = np.concatenate([draw_views(images[i], plan, generator=generator) for i in order])
+    return crops.transpose(0, 3, 1, 2)
 
 
 @torch.no_grad()

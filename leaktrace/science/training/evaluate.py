@@ -19,6 +19,7 @@ from leaktrace.science.preprocessing import Preprocessing, Protocol
 from leaktrace.science.training.answers import Answers
 from leaktrace.science.training.controls import CONTROLS, control_answers
 from leaktrace.science.training.dataset import Dataset
+from leaktrace.science.training.faithfulness import faithfulness
 from leaktrace.science.training.figures import KNOWN_TIERS, figures_of
 from leaktrace.science.training.judging import Judged, Report, answers_of, judge, prepared_samples
 from leaktrace.science.training.near_duplicates import described, near_duplicates
@@ -29,7 +30,7 @@ from leaktrace.science.training.survey import Surveyed, survey
 
 FORMAT = 2
 DIGEST_DIGITS = 16
-RANDOM_WEIGHTS_IMAGES = 10  # of each known generator
+CHECKED_IMAGES = 10  # of each known generator, for random weights and explanations
 
 
 class NothingToEvaluate(InvalidInput):
@@ -114,7 +115,8 @@ def evaluate(
         **figures_of(answers, tiers=plan.tiers),
         **beside_the_score(answers, surveys, plan=plan),
     }
-    run["sanity"]["random_weights"] = _random_weights(judged, attributor, preprocessing=preprocessing)
+    looked = _looked_into(judged, attributor, preprocessing=preprocessing)
+    run["sanity"]["random_weights"], run["faithfulness"] = looked["random_weights"], looked["faithfulness"]
     if plan.robust_images:
         run["robustness"] = robustness(
             [one.sample for one in judged],
@@ -160,20 +162,27 @@ def _near_duplicates(
     return found
 
 
-def _random_weights(
+def _looked_into(
     judged: Sequence[Judged], attributor: Attributor, *, preprocessing: Preprocessing
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
+    """What takes the network itself, on a few images of each known generator: random weights, explanations."""
     chosen: list[Judged] = []
     for name in attributor.classes:
-        chosen += [one for one in judged if one.sample.generator == name][:RANDOM_WEIGHTS_IMAGES]
+        chosen += [one for one in judged if one.sample.generator == name][:CHECKED_IMAGES]
     pairs, _ = prepared_samples([one.sample for one in chosen], preprocessing)
+    if not pairs:
+        return {"random_weights": None, "faithfulness": None}
+    images = [image for _, image in pairs]
     labels = [attributor.classes.index(sample.generator) for sample, _ in pairs]
-    return random_weights(
-        attributor.model,
-        [image for _, image in pairs],
-        np.array(labels, dtype=np.int64),
-        noise_key=noise_key_of(attributor.card),
-    )
+    return {
+        "random_weights": random_weights(
+            attributor.model,
+            images,
+            np.array(labels, dtype=np.int64),
+            noise_key=noise_key_of(attributor.card),
+        ),
+        "faithfulness": faithfulness(images, attributor.inference),
+    }
 
 
 def _records(judged: Sequence[Judged]) -> list[dict[str, Any]]:

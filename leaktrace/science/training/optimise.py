@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from leaktrace.science.distilled import TwoStreamEncoder
-from leaktrace.science.encoder import attention_entropy
+from leaktrace.science.distilled import PictureStream, TwoStreamEncoder
+from leaktrace.science.encoder import Embedded, attention_entropy
+from leaktrace.science.inference import choose_precision, made_ready
 from leaktrace.science.model import ProtoLeakNet
 from leaktrace.science.training.checkpoint import load_checkpoint, recipe_key, save_checkpoint
 from leaktrace.science.training.crops import CropPlan, crop_batches
@@ -40,14 +41,12 @@ class TrainRecipe:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up: float = 0.1
+    hold: float = 0.0  # share of the training at the highest rate, between warm-up and cosine
     label_smoothing: float = 0.05
     entropy_weight: float = 0.02
     clip_norm: float = 5.0
     averaging: float = 0.998
-    # Warm restarts (Loshchilov and Hutter 2017). Outside the repr, which names a checkpoint's recipe, so that a
-    # finished training goes on when it is asked for more rounds.
-    rounds: int = field(default=1, repr=False)
-    restart: float = field(default=0.7, repr=False)  # each round's highest rate over that of the round before
+    pooled_weight: float = 0.0  # of the loss on an image's averaged crops, beside the loss on single crops
 
 
 class TrainedNetworks(nn.Module):
@@ -58,6 +57,11 @@ class TrainedNetworks(nn.Module):
         self.latent_encoder, self.net = latent_encoder, net
         if latent_encoder.picture is not None:
             latent_encoder.picture.requires_grad_(False)
+        self._quick = [latent_encoder]  # in a list, so that it is no part of this module's state
+
+    def quicken(self) -> None:
+        """Run the frozen picture stream as inference does, from a fused copy of its present weights."""
+        self._quick = [_quickened(self.latent_encoder)]
 
     def train(self, mode: bool = True) -> "TrainedNetworks":
         """Train mode for all but the picture stream, which stays as it was distilled."""
@@ -66,12 +70,40 @@ class TrainedNetworks(nn.Module):
             self.latent_encoder.picture.eval()
         return self
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) in [-1, 1] -> scores (B, K) and attention (B, T), under freshly drawn noise."""
-        latents = self.latent_encoder(images)
+    def latents(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, C, H / 8, W / 8)."""
+        latents: Tensor = self._quick[0](images)
+        return latents
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Embedded]:
+        """(B, 3, H, W) in [-1, 1] -> scores (B, K) and the embedding of B crops, under freshly drawn noise."""
+        latents = self.latents(images)
         noise = torch.randn((len(latents), len(self.net.signal), *latents.shape[1:]), device=latents.device)
         scores, embedded = self.net(latents, noise)
-        return scores, embedded.attention
+        return scores, embedded
+
+
+class _Quick(nn.Module):
+    """A frozen picture stream as inference runs it, beside a training that casts for itself."""
+
+    def __init__(self, picture: PictureStream) -> None:
+        super().__init__()
+        device = next(picture.parameters()).device
+        self.channels, self.name = picture.channels, picture.name
+        self.precision = choose_precision(device)
+        self.picture = made_ready(picture, device, dtype=self.precision)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, channels, H / 8, W / 8)."""
+        latents: Tensor = self.picture(images.to(self.precision))
+        return latents
+
+
+def _quickened(encoder: TwoStreamEncoder) -> TwoStreamEncoder:
+    """The same trace stream beside a quick copy of the picture stream, if that is ours."""
+    if not isinstance(encoder.picture, PictureStream):
+        return encoder
+    return TwoStreamEncoder(_Quick(encoder.picture), encoder.trace)
 
 
 def optimise(
@@ -95,8 +127,9 @@ def optimise(
         "average": average,
         "optimiser": optimiser,
     }
-    epochs = recipe.epochs * recipe.rounds
-    for epoch in range(load_checkpoint(checkpoint, **state), epochs):
+    finished = load_checkpoint(checkpoint, **state)
+    networks.quicken()
+    for epoch in range(finished, recipe.epochs):
         epoch_seed = seed * EPOCH_SEEDS + epoch
         torch.manual_seed(epoch_seed)
         batches = crop_batches(
@@ -110,7 +143,7 @@ def optimise(
         pace = _Pace(recipe, steps=len(images) * recipe.crops_per_image // recipe.batch, epoch=epoch)
         loss = _epoch(networks, average, optimiser=optimiser, batches=labelled, pace=pace)
         save_checkpoint(checkpoint, epoch=epoch + 1, **state)
-        report("training", (epoch + 1) / epochs, loss)
+        report("training", (epoch + 1) / recipe.epochs, loss)
     return average
 
 
@@ -126,12 +159,13 @@ class _Pace:
         return self.epoch * self.steps + step
 
     def learning_rate(self, step: int) -> float:
-        """In every round a linear warm-up, then half a cosine down to nothing."""
-        finished, share = divmod(self.done(step) / (self.steps * self.recipe.epochs), 1.0)
-        highest: float = self.recipe.learning_rate * self.recipe.restart**finished
+        """A linear warm-up, the highest rate for a while, then half a cosine down to nothing."""
+        share = self.done(step) / (self.steps * self.recipe.epochs)
+        highest = self.recipe.learning_rate
         if share < self.recipe.warm_up:
             return highest * share / self.recipe.warm_up
-        down = (share - self.recipe.warm_up) / (1 - self.recipe.warm_up)
+        held = self.recipe.warm_up + self.recipe.hold
+        down = max(0.0, share - held) / (1 - held)
         return highest * 0.5 * (1 + math.cos(math.pi * down))
 
     def decay(self, step: int) -> float:
@@ -166,14 +200,33 @@ def _step(
     optimiser: torch.optim.AdamW,
 ) -> float:
     with torch.autocast("cpu", torch.bfloat16):
-        scores, attention = networks(crops)
-    loss = functional.cross_entropy(scores.float(), targets, label_smoothing=recipe.label_smoothing)
-    idle = math.log(attention.shape[1]) - attention_entropy(attention.float())
+        scores, embedded = networks(crops)
+    loss = _loss(networks.net, scores, embedded=embedded, targets=targets, recipe=recipe)
+    attention = embedded.attention.float()
+    idle = math.log(attention.shape[1]) - attention_entropy(attention)
     optimiser.zero_grad()
     (loss + recipe.entropy_weight * idle).backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(networks.parameters(), recipe.clip_norm)
     optimiser.step()
     return loss.item()
+
+
+def _loss(
+    net: ProtoLeakNet, scores: Tensor, *, embedded: Embedded, targets: Tensor, recipe: TrainRecipe
+) -> Tensor:
+    """Cross-entropy of single crops and, by `pooled_weight`, of an image's crops pooled as at inference."""
+    views = recipe.plan.views
+    smoothing = recipe.label_smoothing
+    single = functional.cross_entropy(
+        scores.float(), targets.repeat_interleave(views), label_smoothing=smoothing
+    )
+    if not recipe.pooled_weight:
+        return single
+    pooled = net.pool(embedded, crops=views)
+    together = functional.cross_entropy(
+        net.head(pooled.embedding, pooled.gate), targets, label_smoothing=smoothing
+    )
+    return torch.lerp(single, together, recipe.pooled_weight)
 
 
 def _decay_groups(networks: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`leaktrace train`: distil -> train -> calibrate, each stage resumable, from labelled images to a model folder.
+"""`leaktrace train`: distil -> train -> refine -> calibrate, each stage resumable, from images to a model folder.
 
 What is unfinished lies in OUT/.work: the distilled picture stream and the last checkpoint. Only training and
 validation images are ever opened, through `FittingSet`. Knows nothing of terminals: progress goes to a callback.
@@ -29,6 +29,7 @@ from leaktrace.science.preprocessing import Preprocessing
 from leaktrace.science.renoising import Schedule
 from leaktrace.science.training.calibrate import calibrate
 from leaktrace.science.training.checkpoint import recipe_key
+from leaktrace.science.training.crops import CropPlan
 from leaktrace.science.training.dataset import Dataset, FittingSet, file_digest, fitting_set, load_pixels
 from leaktrace.science.training.distil import DistilRecipe, distil
 from leaktrace.science.training.optimise import TrainedNetworks, TrainRecipe, optimise
@@ -38,6 +39,17 @@ PACKAGES = ("torch", "diffusers", "numpy", "pillow", "safetensors", "scikit-lear
 DIGEST_DIGITS = 16
 
 Report = Callable[[str, float, float], None]  # stage, share done, loss
+
+# Small crops of clean images teach what traces are; larger ones, several an image and with all kinds of histories,
+# teach to rely on what survives and on what an image's crops say together.
+REFINING = TrainRecipe(
+    epochs=18,
+    plan=CropPlan(side_px=128, scrambled=0.35, processed=0.25, views=4),
+    learning_rate=1e-3,
+    warm_up=0.05,
+    hold=0.6,
+    pooled_weight=0.5,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Recipe:
     schedule: Schedule = field(default_factory=Schedule)
     distil: DistilRecipe = field(default_factory=DistilRecipe)
     train: TrainRecipe = field(default_factory=TrainRecipe)
+    refine: TrainRecipe = field(default_factory=lambda: REFINING)
     seed: int = 0
     hold_out: bool = False
 
@@ -100,15 +113,22 @@ def _networks(fitting: FittingSet, work: Path, *, recipe: Recipe, report: Report
     config = EncoderConfig(channels=latent_encoder.channels, steps=recipe.schedule.steps)
     networks = TrainedNetworks(latent_encoder, ProtoLeakNet(ModelConfig(config, fitting.generators)))
     labels = [fitting.generators.index(sample.generator) for sample in fitting.samples]
-    return optimise(
-        networks,
-        images,
-        labels=labels,
-        recipe=recipe.train,
-        seed=recipe.seed,
-        checkpoint=work / "checkpoint.safetensors",
-        report=report,
-    )
+    stages = {"training": (recipe.train, "checkpoint"), "refining": (recipe.refine, "refined")}
+    for stage, (settings, checkpoint) in stages.items():
+        networks = optimise(
+            networks,
+            images,
+            labels=labels,
+            recipe=settings,
+            seed=recipe.seed,
+            checkpoint=work / f"{checkpoint}.safetensors",
+            report=_named(stage, report),
+        )
+    return networks
+
+
+def _named(stage: str, report: Report) -> Report:
+    return lambda _, share, loss: report(stage, share, loss)
 
 
 def _restored(stream: PictureStream, path: Path, *, key: str) -> bool:
@@ -137,4 +157,4 @@ def _data(dataset: Dataset, *, fitting: FittingSet, calibration: FittingSet) -> 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     settings = asdict(replace(recipe, teacher=Path(recipe.teacher).name))
-    return {key: settings[key] for key in ("teacher", "distil", "train", "seed", "hold_out")}
+    return {key: settings[key] for key in ("teacher", "distil", "train", "refine", "seed", "hold_out")}

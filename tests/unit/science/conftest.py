@@ -84,6 +84,13 @@ SMALL_RECIPE = Recipe(
     preprocessing=Preprocessing(crop_px=64, crops=2),
     schedule=Schedule(steps=(0, 100, 500)),
     train=TrainRecipe(epochs=2, crops_per_image=2, batch=8, plan=CropPlan(side_px=64)),
+    refine=TrainRecipe(
+        epochs=1,
+        crops_per_image=2,
+        batch=8,
+        plan=CropPlan(side_px=64, scrambled=0.5, processed=0.5, views=2),
+        pooled_weight=0.5,
+    ),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from leaktrace.science.preprocessing import reencode
-from leaktrace.science.training.crops import CropPlan, crop_batches, draw_crop, to_tensor
+from leaktrace.science.training.crops import CropPlan, crop_batches, draw_crop, draw_views, to_tensor
 
 
 @pytest.fixture
@@ -47,6 +47,23 @@ def test_every_image_comes_equally_often(picture: np.ndarray) -> None:
     batches = crop_batches([picture] * 6, CropPlan(side_px=32), batch=4, crops_per_image=2, seed=0)
     counts = np.bincount(torch.cat([chosen for _, chosen in batches]).numpy())
     assert counts.tolist() == [2] * 6
+
+
+def test_views_of_an_image_stand_together() -> None:
+    flat = [np.full((64, 64, 3), 20 * index, np.uint8) for index in range(6)]
+    plan = CropPlan(side_px=32, views=2)
+    batches = list(crop_batches(flat, plan, batch=4, crops_per_image=4, seed=0))
+    assert len(batches) == 6
+    for crops, chosen in batches:
+        levels = ((crops.mean(dim=(1, 2, 3)) + 1) * 127.5).view(2, 2)
+        torch.testing.assert_close(levels, 20.0 * chosen[:, None].expand(2, 2), atol=1.5, rtol=0)
+
+
+def test_processed_views_are_whole(picture: np.ndarray) -> None:
+    plan = CropPlan(side_px=32, processed=1.0, scrambled=0.5, views=3)
+    generator = np.random.default_rng(0)
+    shapes = {draw_views(picture, plan, generator=generator).shape for _ in range(40)}
+    assert shapes == {(3, 32, 32, 3)}
 
 
 def test_stopping_early_ends_the_thread(picture: np.ndarray) -> None:

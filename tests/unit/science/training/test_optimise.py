@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from leaktrace.science.distilled import build_latent_encoder
+from leaktrace.science.distilled import PictureConfig, build_latent_encoder
+from leaktrace.science.encoder import Embedded
 from leaktrace.science.model_folder import Model
 from leaktrace.science.training.crops import CropPlan
-from leaktrace.science.training.optimise import TrainedNetworks, TrainRecipe, _decay_groups, _Pace, optimise
+from leaktrace.science.training.optimise import (
+    TrainedNetworks,
+    TrainRecipe,
+    _decay_groups,
+    _loss,
+    _Pace,
+    optimise,
+)
 
 RECIPE = TrainRecipe(epochs=4, crops_per_image=2, batch=6, plan=CropPlan(side_px=32), learning_rate=5e-3)
 LABELS = [0, 1, 2] * 4
@@ -107,26 +115,33 @@ def test_other_recipe_starts_afresh(
     assert len(losses) == 2
 
 
-def test_rate_restarts_lower() -> None:
-    recipe = replace(RECIPE, epochs=2, rounds=2, warm_up=0.5, learning_rate=1.0, restart=0.5)
+def test_rate_warms_holds_and_falls() -> None:
+    recipe = replace(RECIPE, epochs=4, warm_up=0.25, hold=0.25, learning_rate=1.0)
     rates = [
         _Pace(recipe, steps=2, epoch=epoch).learning_rate(step) for epoch in range(4) for step in range(2)
     ]
-    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0, 0.25, 0.5, 0.25])
+    assert rates == pytest.approx([0, 0.5, 1, 1, 1, 0.854, 0.5, 0.146], abs=1e-3)
 
 
-def test_finished_training_goes_on(
-    networks: TrainedNetworks, images: list[np.ndarray], tmp_path: Path
-) -> None:
-    run(networks, images, tmp_path / "c.safetensors", epochs=2)
-    losses: list[float] = []
-    optimise(
-        networks,
-        images,
-        labels=LABELS,
-        recipe=replace(RECIPE, epochs=2, rounds=2),
-        seed=0,
-        checkpoint=tmp_path / "c.safetensors",
-        report=lambda _stage, _share, loss: losses.append(loss),
-    )
-    assert len(losses) == 2
+def test_pooled_loss_sees_whole_images(networks: TrainedNetworks) -> None:
+    """Crops that err to both sides cost single crops, not the image they make together."""
+    head = networks.net.head
+    crops = head.prototypes.detach()[:2].mean(1)  # (2, D), one near each of two classes
+    gate, target = torch.ones_like(crops), torch.tensor([0])
+    embedded = Embedded(crops, gate, torch.ones(2, 1))
+    recipe = replace(RECIPE, plan=replace(RECIPE.plan, views=2), label_smoothing=0.0, pooled_weight=1.0)
+    found = _loss(networks.net, head(crops, gate), embedded=embedded, targets=target, recipe=recipe)
+    pooled = head(crops.mean(0, keepdim=True), gate[:1])
+    torch.testing.assert_close(found, torch.nn.functional.cross_entropy(pooled, target))
+
+
+def test_quick_picture_stream_agrees(small_model: Model) -> None:
+    encoder = build_latent_encoder(replace(small_model.latents, picture=PictureConfig(width=16, blocks=1)))
+    networks = TrainedNetworks(encoder, small_model.net).eval()
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    plain = networks.latents(images)
+    networks.quicken()
+    torch.testing.assert_close(networks.latents(images), plain, atol=0.05, rtol=0.05)
+    assert set(networks.state_dict()) == {f"latent_encoder.{k}" for k in encoder.state_dict()} | {
+        f"net.{k}" for k in small_model.net.state_dict()
+    }
