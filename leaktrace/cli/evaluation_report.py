@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from leaktrace.cli import charts
 from leaktrace.cli.charts import Axis, Series
 from leaktrace.cli.evaluation_curves import attention_rows, class_curves, reliability_bins, unseen_curves
-from leaktrace.cli.evaluation_tables import CLOSED, FLAGGED, OPEN
+from leaktrace.cli.evaluation_tables import CLOSED, EXPLAINED, FLAGGED, OPEN
 from leaktrace.cli.terminal import printable
 from leaktrace.cli.thumbnails import thumbnail
 from leaktrace.client.files import UploadFile
@@ -65,6 +65,7 @@ def build_page(runs: Sequence[dict[str, Any]], data: Path) -> str:
         title=printable(data.name),
         made_at=datetime.now(UTC),
         closed=CLOSED,
+        explained=EXPLAINED,
         open=OPEN | {f"{FLAGGED}{alpha}": f"p ≤ {alpha}" for alpha in ("0.05", "0.01")},
     )
 

@@ -1,8 +1,8 @@
 """Stage three of training: temperature, density, conformal calibration, golden answers; writes the model folder.
 
-The known set of the density is the training split and the calibration set is the validation split, which neither the
-networks nor the choice of a recipe have seen. The temperature is fitted on validation too; p-values come from
-embeddings alone and do not depend on it. Knows nothing of optimisers.
+The known set of the density is the training split and the calibration set is the validation split, which the networks
+have not seen. The temperature is fitted on validation too; p-values come from embeddings alone and do not depend on
+it. Knows nothing of optimisers.
 """
 
 from collections.abc import Callable, Sequence
@@ -93,12 +93,12 @@ def _limits(density: OpenSetDensity) -> list[str]:
         f"The smallest p-value is {smallest:.4f} ({fewest} calibration images in the smallest class), so a false-alarm "
         "rate of 0.01 cannot be promised: that needs 99 calibration images in every class.",
         "The temperature and the conformal calibration share the validation split. p-values do not depend on the "
-        "temperature; the networks and the choice of a recipe never saw that split.",
+        "temperature, and the networks never saw that split; a recipe may have been preferred on it.",
         "`real` was learned from photographs of other subjects than the generated pictures show, with another history "
         "of compression, so a part of what tells it apart is content and history rather than a generator's trace.",
         "Only the generators in `classes` can be named. An unseen relative of a known one, above all one that shares "
         "its autoencoder, may pass for it.",
-        "Resized, blurred, screenshotted or strongly recompressed images were not trained on.",
+        "Resized, blurred, rotated and recompressed crops were practised, screenshots and social media were not.",
     ]
 
 

@@ -41,7 +41,6 @@ class TrainRecipe:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up: float = 0.1
-    hold: float = 0.0  # share of the training at the highest rate, between warm-up and cosine
     label_smoothing: float = 0.05
     entropy_weight: float = 0.02
     clip_norm: float = 5.0
@@ -159,13 +158,12 @@ class _Pace:
         return self.epoch * self.steps + step
 
     def learning_rate(self, step: int) -> float:
-        """A linear warm-up, the highest rate for a while, then half a cosine down to nothing."""
+        """A linear warm-up, then half a cosine down to nothing."""
         share = self.done(step) / (self.steps * self.recipe.epochs)
         highest = self.recipe.learning_rate
         if share < self.recipe.warm_up:
             return highest * share / self.recipe.warm_up
-        held = self.recipe.warm_up + self.recipe.hold
-        down = max(0.0, share - held) / (1 - held)
+        down = (share - self.recipe.warm_up) / (1 - self.recipe.warm_up)
         return highest * 0.5 * (1 + math.cos(math.pi * down))
 
     def decay(self, step: int) -> float:

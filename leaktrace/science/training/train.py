@@ -47,7 +47,6 @@ REFINING = TrainRecipe(
     plan=CropPlan(side_px=128, scrambled=0.35, processed=0.25, views=4),
     learning_rate=1e-3,
     warm_up=0.05,
-    hold=0.6,
     pooled_weight=0.5,
 )
 

@@ -122,6 +122,14 @@ def test_partial_runs_have_a_page(generators: list[str], tmp_path: Path) -> None
     assert "m-1" in build_page([run_of(generators)], tmp_path)
 
 
+def test_faithfulness_is_shown(run: dict[str, Any], tmp_path: Path) -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+    row = {"removed": 1, "named": figure, "random": figure, "difference": figure, "named_changes_more": 0.83}
+    found = {"images": 9, "margin": 2.0, "step": row, "features": row, "prototype": row}
+    page = build_page([run | {"faithfulness": found}], tmp_path)
+    assert page.count("83 %") == 3
+
+
 def test_two_models_share_a_page(run: dict[str, Any], tmp_path: Path) -> None:
     page = build_page([run, run | {"model": "m-2"}], tmp_path)
     assert page.count("Map of the embeddings") == 2

@@ -115,12 +115,12 @@ def test_other_recipe_starts_afresh(
     assert len(losses) == 2
 
 
-def test_rate_warms_holds_and_falls() -> None:
-    recipe = replace(RECIPE, epochs=4, warm_up=0.25, hold=0.25, learning_rate=1.0)
+def test_rate_warms_up_and_falls() -> None:
+    recipe = replace(RECIPE, epochs=4, warm_up=0.5, learning_rate=1.0)
     rates = [
         _Pace(recipe, steps=2, epoch=epoch).learning_rate(step) for epoch in range(4) for step in range(2)
     ]
-    assert rates == pytest.approx([0, 0.5, 1, 1, 1, 0.854, 0.5, 0.146], abs=1e-3)
+    assert rates == pytest.approx([0, 0.25, 0.5, 0.75, 1, 0.854, 0.5, 0.146], abs=1e-3)
 
 
 def test_pooled_loss_sees_whole_images(networks: TrainedNetworks) -> None:
