@@ -23,7 +23,7 @@ up: setup
 
 # The quickest first, so that what is plainly broken shows at once; the killing of processes last.
 test: setup
-	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e tests/faults $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e tests/browser tests/faults $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

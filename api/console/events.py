@@ -81,10 +81,8 @@ async def _watch(services: Services, tenant_id: UUID, topics: list[str]) -> Asyn
                 mark = await run_in_threadpool(_marks.read, services, tenant_id, topic)
             except Unavailable:
                 return  # the page tries again, and says so itself when it cannot be served
-            if known.setdefault(topic, mark) != mark:
+            if known.get(topic) != mark:  # the first too: it may differ from what the page was made of
                 known[topic] = mark
                 yield f"event: changed\ndata: {topic}\n\n".encode()
         await anyio.sleep(LOOK_SECONDS)
         yield b": \n\n"  # makes a vanished browser show
-    for topic in topics:  # what changed while the page reconnects must not be missed
-        yield f"event: changed\ndata: {topic}\n\n".encode()

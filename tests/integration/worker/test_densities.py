@@ -10,9 +10,9 @@ from deploy.embedded.servers import EmbeddedServers
 from leaktrace.objects import S3ObjectStore, density_key
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import active_density
+from leaktrace.records.embedding_index import ensure_embedding_index, index_name
 from leaktrace.records.locks import REFIT_LOCK, try_lock
 from leaktrace.records.models import Attribution, DensityVersion, ModelVersion, Refit
-from leaktrace.records.registry import ensure_embedding_index, index_name
 from leaktrace.science.density import OpenSetDensity
 from tests.attributors import EMBEDDING_DIM, FakeAttributor
 from tests.integration.worker.conftest import MakeWorker
@@ -91,7 +91,7 @@ def test_index_serves_its_model(engine: Engine, store: S3ObjectStore) -> None:
     register(OtherModel("m-index"), engine=engine, store=store)  # type: ignore[arg-type]
     query = text(
         f"EXPLAIN SELECT id FROM attributions WHERE model_version = 'm-index' "
-        f"ORDER BY embedding::vector({EMBEDDING_DIM}) <-> '[1,0,0,0,0,0,0,0]' LIMIT 3"
+        f"ORDER BY embedding::halfvec({EMBEDDING_DIM}) <-> '[1,0,0,0,0,0,0,0]' LIMIT 3"
     )
     with transaction(engine) as session:
         session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"))
