@@ -17,8 +17,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from leaktrace.errors import Unavailable
+from leaktrace.science.estimators import ESTIMATORS
 
 _FORMAT = "leaktrace-density-1"
+# A file names its estimator only when it is another one, so that a stored density keeps its bytes and its hash.
+_UNNAMED_ESTIMATOR = "kde"
 # What an enrolment and a refit need beyond a verdict; a density without them still judges.
 _OPTIONAL_ARRAYS: dict[str, np.dtype[Any]] = {
     "calibration_embeddings": np.dtype(np.float32),
@@ -71,6 +74,7 @@ class DensityParts:
 
     model_version: str
     whiten: bool
+    estimator: str
     classes: tuple[str, ...]
     embeddings: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -90,6 +94,8 @@ def pack(parts: DensityParts) -> bytes:
         "bandwidths": parts.bandwidths.tolist(),
         "calibration_counts": [len(scores) for scores in parts.calibration_scores],
     }
+    if parts.estimator != _UNNAMED_ESTIMATOR:
+        card["estimator"] = parts.estimator
     arrays: dict[str, NDArray[Any]] = {
         "embeddings": np.ascontiguousarray(parts.embeddings),
         "labels": np.ascontiguousarray(parts.labels, dtype=np.int64),
@@ -119,6 +125,7 @@ def unpack(data: bytes) -> DensityParts:
         parts = DensityParts(
             model_version=str(card["model_version"]),
             whiten=bool(card.get("whiten", False)),
+            estimator=str(card.get("estimator", _UNNAMED_ESTIMATOR)),
             classes=tuple(str(name) for name in card["classes"]),
             embeddings=arrays["embeddings"],
             labels=arrays["labels"],
@@ -186,6 +193,8 @@ def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead
 
 
 def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None:
+    if parts.estimator not in ESTIMATORS:
+        raise ValueError(f"its estimator is {parts.estimator!r}, none of {', '.join(ESTIMATORS)}")
     count = len(parts.classes)
     if list(parts.classes) != sorted(set(parts.classes)) or count != len(parts.calibration_scores):
         raise ValueError(

@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
+from leaktrace.science.conformal import images_needed
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import CalibrationSet, DensityParts, EnrolledHead
 from leaktrace.science.judging import extend_head
@@ -47,7 +48,7 @@ def split(examples: Examples, *, alpha: float, seed: int = 0) -> SplitExamples:
 
     Raises ValueError naming both numbers when there are too few.
     """
-    held_needed = max(MIN_HELD_OUT, int(np.ceil(1 / alpha - 1e-9)) - 1)
+    held_needed = max(MIN_HELD_OUT, images_needed(alpha))
     count = len(examples.embeddings)
     if count < MIN_FIT + held_needed:
         raise ValueError(

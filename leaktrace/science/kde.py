@@ -6,15 +6,15 @@ distance once for all bandwidths and folds. It knows nothing of generators, clas
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.model_selection import KFold
-from sklearn.utils import validation
 from sklearn.utils.validation import check_is_fitted
+
+from leaktrace.science.log_density import LogDensity
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ _CACHE_BYTES = 1 << 19
 _NEGLIGIBLE_EXPONENT = -700.0
 
 
-class GaussianKDE(DensityMixin, BaseEstimator):
+class GaussianKDE(LogDensity):
     """p(x) = 1/n sum_i N(x; x_i, h^2 I), with one bandwidth h for all dimensions: standardise first.
 
     Parameters
@@ -79,17 +79,6 @@ class GaussianKDE(DensityMixin, BaseEstimator):
             queries, self.points_, bandwidths=np.array([self.bandwidth_])
         )[0]
         return densities
-
-    def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
-        """Total log density of X, the quantity that the bandwidth search maximises."""
-        return float(self.score_samples(X).sum())
-
-    def _checked(self, X: ArrayLike, *, reset: bool) -> Floats:
-        # Not every version of scikit-learn's type stubs has it.
-        checked: Floats = validation.validate_data(  # type: ignore[attr-defined, unused-ignore]
-            self, X, dtype=np.float64, reset=reset
-        )
-        return checked
 
     def _held_out_likelihoods(self) -> Floats:
         """Every fold against all others, each pair's distance computed once for all bandwidths."""

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from leaktrace.science.conformal import images_needed
+
 Floats = NDArray[np.float64]
 
 # A floor is recomputed from counts elsewhere; equal fractions must compare as equal.
@@ -72,7 +74,7 @@ def _doubt(fits: Floats, floors: Floats, *, classes: Sequence[str], alpha: float
     if not lowest.all():
         return None
     worst = int(np.argmax(floors))
-    count, needed = round(1 / floors[worst]) - 1, int(np.ceil(1 / alpha - 1e-9)) - 1
+    count, needed = round(1 / floors[worst]) - 1, images_needed(alpha)
     return (
         f"It is less like every known generator than the calibration can measure, but {classes[worst]} has "
         f"{count} calibration images and alpha = {alpha:g} needs {needed}, so unseen cannot be promised."

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaktrace.science.conformal import images_needed
 from leaktrace.science.training.answers import Answers
 from leaktrace.science.training.dataset import REAL
 from leaktrace.science.training.metrics import FIGURES, Floats, class_aucs, confusion
@@ -126,7 +127,7 @@ def false_alarms(answers: Answers) -> dict[str, Any] | None:
 
 
 def _alarm(p_values: Floats, alpha: float, *, smallest: float) -> dict[str, Any]:
-    needed = int(np.ceil(1 / alpha - 1e-9)) - 1
+    needed = images_needed(alpha)
     calibration = round(1 / smallest) - 1
     return {
         "images": len(p_values),

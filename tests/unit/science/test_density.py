@@ -12,6 +12,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.exceptions import NotFittedError
 
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
+from leaktrace.science.estimators import ESTIMATORS
 from leaktrace.science.kde import GaussianKDE
 
 DIMENSIONS = 6
@@ -195,6 +196,26 @@ def test_file_gives_same_answers() -> None:
     assert np.array_equal(read.p_values(queries), density.p_values(queries))
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_file_keeps_each_estimator(estimator: str) -> None:
+    known, labels = drawn(40, 0)
+    others, other_labels = drawn(60, 1)
+    density = OpenSetDensity(estimator=estimator).fit(
+        known, labels, calibration_embeddings=others, calibration_labels=other_labels
+    )
+    read = OpenSetDensity.from_bytes(density.to_bytes())
+    assert read.estimator == estimator
+    assert np.array_equal(read.p_values(drawn(20, 5)[0]), density.p_values(drawn(20, 5)[0]))
+
+
+def test_unknown_estimator_is_named() -> None:
+    known, labels = drawn(40, 0)
+    with pytest.raises(ValueError, match="'forest'; it must be one of kde"):
+        OpenSetDensity(estimator="forest").fit(
+            known, labels, calibration_embeddings=known + 1, calibration_labels=labels
+        )
+
+
 def test_file_is_reproducible() -> None:
     data = fitted().to_bytes()
     assert OpenSetDensity.from_bytes(data).to_bytes() == data
@@ -226,6 +247,8 @@ def broken(name: str) -> bytes:
         card["classes"] = card["classes"][::-1]
     if name == "counts":
         card["calibration_counts"][0] += 1
+    if name == "estimator":
+        card["estimator"] = "something else"
     if name == "format":
         card["format"] = "something else"
     return save(arrays, metadata={"density": json.dumps(card)})
@@ -244,6 +267,7 @@ def broken(name: str) -> bytes:
         "missing",
         "classes",
         "counts",
+        "estimator",
         "format",
     ],
 )

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from leaktrace.science.attributor import Attributor
 from leaktrace.science.golden import golden_image
-from leaktrace.science.model_folder import CARD, resolve_folder
+from leaktrace.science.model_folder import CARD, DENSITY, resolve_folder
 
 MEGABYTES = 12
 BUDGET_GFLOP = 6.0
@@ -65,3 +65,8 @@ def test_card_reports_both_sets(card: dict[str, Any]) -> None:
 def test_card_admits_the_smallest_p(card: dict[str, Any]) -> None:
     assert max(card["density"]["smallest_p"].values()) <= card["verdict"]["alpha"]
     assert any("0.01" in limit for limit in card["limits"])
+
+
+def test_density_keeps_its_bytes(starter: Attributor) -> None:
+    # Workers compare what they hold with what was published by its hash.
+    assert starter.density.to_bytes() == (resolve_folder("starter") / DENSITY).read_bytes()
