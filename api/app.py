@@ -10,7 +10,19 @@ from contextlib import asynccontextmanager
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Response
 
-from api import batches, candidates, density, enrolments, generators, health, images, labels, results, uploads
+from api import (
+    batches,
+    candidates,
+    density,
+    enrolments,
+    generators,
+    health,
+    images,
+    labels,
+    refits,
+    results,
+    uploads,
+)
 from api.console.app import create_console
 from api.cursors import CursorSeal
 from api.dependencies import Services
@@ -66,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         candidates,
         enrolments,
         density,
+        refits,
         health,
     ):
         app.include_router(module.router)

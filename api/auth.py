@@ -13,7 +13,7 @@ from api.dependencies import GivenServices, Services
 from api.errors import ScopeMissing, Unauthenticated
 from api.sessions import TOKEN_HEADER, check_forgery, find_signed_in
 from leaktrace.records.database import transaction
-from leaktrace.records.keys import Caller, find_caller
+from leaktrace.records.keys import SERVICE_ADMIN, Caller, find_caller
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="ApiKey", description="An API key, `lk_live_...`, as a bearer token."
@@ -68,3 +68,4 @@ LabelWriter = Annotated[Caller, require_scope("labels:write")]
 GeneratorWriter = Annotated[Caller, require_scope("generators:write")]
 DensityReader = Annotated[Caller, require_scope("density:read")]
 DensityWriter = Annotated[Caller, require_scope("density:write")]
+ServiceAdmin = Annotated[Caller, require_scope(SERVICE_ADMIN)]

@@ -8,7 +8,7 @@ from api.dependencies import GivenServices
 from api.documents import problems
 from api.enrolment_schemas import Densities, Density, Reasoned, RolledBack
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
-from leaktrace.records import models
+from leaktrace.records import density_models
 from leaktrace.records.database import transaction
 from leaktrace.records.readiness import find_serving_model
 from leaktrace.records.rollback import NothingToRollBack, list_densities, roll_back
@@ -46,7 +46,7 @@ def rollback(
     return answer_once(services, KeyedCall(caller, request, key, body), work=work)
 
 
-def build_density(row: models.DensityVersion) -> Density:
+def build_density(row: density_models.DensityVersion) -> Density:
     """The version as its tenant sees it."""
     columns = {name: getattr(row, name) for name in COLUMNS}
     return Density.model_validate({**columns, "scope": "shared" if row.tenant_id is None else "own"})

@@ -90,6 +90,7 @@ class Enrolment(BaseModel):
     id: UUID
     change_id: UUID
     name: str
+    shared: bool = Field(description="A promotion: the generator becomes everybody's.")
     state: EnrolmentState
     model_version: str
     density_version: str | None
@@ -117,12 +118,15 @@ class Density(BaseModel):
     version: str
     model_version: str
     scope: Literal["shared", "own"]
-    state: Literal["candidate", "shadow", "active", "retired"]
+    state: Literal["candidate", "shadow", "active", "retired", "rejected"]
     sha256: Sha256
     known_images: int
     reason: str
     details: dict[str, Any]
+    gates: list[GateReport] = Field(description="What was measured before it was promoted or refused.")
+    outcome: str | None = Field(description="Why it was promoted or refused.")
     created_at: datetime
+    shadowed_at: datetime | None = Field(description="Since when it judges in shadow, never as the answer.")
     activated_at: datetime | None
     retired_at: datetime | None
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from api.auth import GeneratorReader, GeneratorWriter
+from api.auth import GeneratorReader, GeneratorWriter, ServiceAdmin
 from api.dependencies import GivenServices, Services
 from api.documents import problems
 from api.enrolment_schemas import (
@@ -27,7 +27,7 @@ from api.enrolment_schemas import (
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
 from leaktrace.errors import Unavailable
 from leaktrace.records import enrolments as records
-from leaktrace.records import open_set_models
+from leaktrace.records import open_set_models, promotions
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import Caller
 from leaktrace.records.readiness import find_serving_model
@@ -121,6 +121,40 @@ def undo(
 
     def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
         return [records.undo_enrolment(session, change, name=name)]
+
+    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+
+
+@router.post("/{name}/promote", status_code=202, response_model=Enrolments, responses=ASKED)
+def promote(
+    name: Name,
+    body: Reasoned,
+    request: Request,
+    services: GivenServices,
+    caller: ServiceAdmin,
+    key: GivenKey = None,
+) -> Response:
+    """Make a generator that your tenant enrolled everybody's, by the gates and through shadow."""
+
+    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
+        return [promotions.promote_generator(session, change, name=name)]
+
+    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+
+
+@router.post("/{name}/demote", status_code=202, response_model=Enrolments, responses=ASKED)
+def demote(
+    name: Name,
+    body: Reasoned,
+    request: Request,
+    services: GivenServices,
+    caller: ServiceAdmin,
+    key: GivenKey = None,
+) -> Response:
+    """Take a promotion back: the generator is again its tenant's own."""
+
+    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
+        return [promotions.demote_generator(session, change, name=name)]
 
     return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
 

@@ -223,6 +223,7 @@ ENROLMENTS: list[Any] = [
                 "id": EXAMPLE_ID,
                 "change_id": EXAMPLE_ID,
                 "name": "flux-3",
+                "shared": False,
                 "state": "active",
                 "model_version": "starter-3f1c0a9be2d4",
                 "density_version": "own-7d2c11aa-51d0aa7e90cc",
@@ -266,8 +267,30 @@ DENSITIES: list[Any] = [
                 "created_at": EXAMPLE_TIME,
                 "activated_at": EXAMPLE_TIME,
                 "retired_at": None,
+                "gates": [],
+                "outcome": "enrolled flux-3: the uploader named it",
+                "shadowed_at": None,
             }
         ]
     }
 ]
 ROLLED_BACK: list[Any] = [{"version": None}]
+REFIT: dict[str, Any] = {
+    "id": EXAMPLE_ID,
+    "model_version": "starter-3f1c0a9be2d4",
+    "density_version": "starter-density-51d0aa7e90cc",
+    "outcome": "no_change",
+    "reason": "41 of 42 newly confirmed images",
+    "details": {"near_copies": 3, "over_cap": 0, "confirmed": {"sdxl-1.0": 41}},
+    "at": EXAMPLE_TIME,
+    "decided_at": EXAMPLE_TIME,
+}
+SHADOW_REPORT: list[Any] = [
+    {
+        "version": "starter-density-8e1b37aa90cc",
+        "images": 640,
+        "named": 512,
+        "flips": 1,
+        "differences": [{"before": "sdxl-1.0", "after": "sdxl-1.0", "images": 400}],
+    }
+]

@@ -8,6 +8,7 @@ from api.documents import problems
 from api.result_schemas import Generator, Generators, ModelSummary
 from leaktrace.records.database import transaction
 from leaktrace.records.enrolments import standing_enrolments
+from leaktrace.records.promotions import standing_promotions
 from leaktrace.records.readiness import count_generators, find_serving_model
 
 router = APIRouter(prefix="/v1", tags=["generators"])
@@ -22,7 +23,12 @@ def generators(services: GivenServices, caller: GeneratorReader) -> Generators:
             return Generators(data=[], model=None)
         used = count_generators(session, caller.tenant_id, model_version=model.version)
         own = standing_enrolments(session, caller.tenant_id, model_version=model.version)
-        names = [*((name, "known") for name in model.classes), *((one.name, "enrolled") for one in own)]
+        promoted = standing_promotions(session, model.version)
+        names = [
+            *((name, "known") for name in model.classes),
+            *((one.name, "promoted") for one in promoted),
+            *((one.name, "enrolled") for one in own),
+        ]
     data = [
         Generator(
             name=name,

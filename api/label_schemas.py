@@ -47,9 +47,9 @@ class LabelCreate(RootModel[Annotated[Confirmation | Correction | Appeal, Field(
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.LABEL_CREATE})
 
-    def said(self) -> NewLabel:
+    def said(self, *, trusted: bool) -> NewLabel:
         """The same for the records."""
-        return NewLabel(**self.root.model_dump())
+        return NewLabel(**self.root.model_dump(), trusted=trusted)
 
 
 class LabelHistory(BaseModel):

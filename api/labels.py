@@ -17,6 +17,7 @@ from api.label_schemas import LabelCreate, LabelHistory
 from api.result_schemas import Label
 from leaktrace.records import labels as records
 from leaktrace.records.database import transaction
+from leaktrace.records.keys import SERVICE_ADMIN
 
 router = APIRouter(prefix="/v1/images", tags=["labels"])
 ImageId = Annotated[UUID, Path(description="The image's `id`, as results give it.")]
@@ -39,9 +40,8 @@ def add(
     """Confirm or correct the verdict of an image, or appeal against it. It is remembered at once."""
 
     def work(session: Session) -> Answer:
-        label = records.add_label(
-            session, caller.tenant_id, image_id=image_id, said=body.said(), actor=caller.actor
-        )
+        said = body.said(trusted=SERVICE_ADMIN in caller.scopes)
+        label = records.add_label(session, caller.tenant_id, image_id=image_id, said=said, actor=caller.actor)
         session.refresh(label)
         return Answer(201, Label.model_validate(label))
 

@@ -121,7 +121,10 @@ class Generator(BaseModel):
 
     name: str
     model_version: str
-    kind: Literal["known", "enrolled"] = Field("known", description='"enrolled": by you, and for you alone.')
+    kind: Literal["known", "promoted", "enrolled"] = Field(
+        "known",
+        description='"promoted": enrolled, and everybody\'s now. "enrolled": by you, and for you alone.',
+    )
     images: int
     median_p_value: float | None
 

@@ -193,6 +193,11 @@ def owner_of(key: str) -> UUID | None:
     return UUID(match["tenant"]) if match else None
 
 
+def manifest_key(model_version: str, sha256: str) -> str:
+    """Where the list of the confirmed images is kept that a density was fitted with."""
+    return f"densities/{model_version}/manifests/{sha256}.ndjson"
+
+
 def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
     return boto3.client(
         "s3",

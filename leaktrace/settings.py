@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     tidy_grace_hours: float = Field(
         48.0, ge=3, description="Objects that no row names are deleted once they are this old."
     )
+    challenge_interval_seconds: float = Field(10.0, gt=0)
+    refit_max_age_days: float = Field(
+        30.0, gt=0, description="An older density is fitted again on few images."
+    )
+    confirmed_per_day: int = Field(2_000, ge=0, description="A tenant's confirmed images that count, a day.")
+    confirmed_age_seconds: float = Field(3600.0, ge=0, description="Labels count once they are this old.")
+    shadow_images: int = Field(500, ge=1, description="Named live images that decide on a density in shadow.")
+    shadow_hours: float = Field(72.0, ge=0, description="It is decided then on what there was.")
     quarantine_per_tenant: int = Field(20_000, ge=0, description="Unseen images held for a tenant at a time.")
     quarantine_per_batch: int = Field(1_000, ge=0, description="Of those, from one batch.")
     quarantine_per_day: int = Field(2_000, ge=0, description="Of those, from one day (UTC).")

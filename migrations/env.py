@@ -9,10 +9,11 @@ from sqlalchemy import Connection, create_engine, text
 
 from leaktrace.records import (  # noqa: F401 - their tables join Base's metadata
     console_models,
+    models,
     open_set_models,
     webhook_models,
 )
-from leaktrace.records.models import Base
+from leaktrace.records.base import Base
 from leaktrace.settings import load_settings
 
 MIGRATION_LOCK = 7_201_001

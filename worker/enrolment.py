@@ -5,21 +5,18 @@ anew from the list of what stands, so an undo leaves no trace in it. One change 
 decided in one transaction, so that a run which is broken off decides nothing half.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from leaktrace.logs import get_logger
-from leaktrace.objects import ObjectStore, density_key
+from leaktrace.objects import ObjectStore
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import (
-    DensityCheckpoint,
     NewDensity,
     activate_density,
     active_density,
@@ -29,38 +26,26 @@ from leaktrace.records.densities import (
     tenants_on_another_base,
 )
 from leaktrace.records.enrolments import (
-    ExampleRow,
     accept,
     open_changes,
-    read_examples,
-    read_named,
     refuse,
     standing_enrolments,
     withdraw,
 )
+from leaktrace.records.examples import read_examples, read_named
 from leaktrace.records.locks import ENROLMENT_LOCK, try_lock
 from leaktrace.records.open_set_models import Enrolment
-from leaktrace.science.density import OpenSetDensity
-from leaktrace.science.enrolment import Examples, enrol, split
-from leaktrace.science.gates import Gate, GateRules, Sample, compare, held_out_recall
+from leaktrace.science.gates import Gate, GateRules, compare, held_out_recall
+from worker.bench import Bench, Built, as_sample, calibration_sample, store_artefact
+from worker.density_facts import describe
 from worker.loaded_models import read_density
-from worker.registration import DENSITY_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
 
 LIVE_IMAGES = 2_000
-VERSION_DIGITS = 12
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Built:
-    """A tenant's density, and the held-out examples of each enrolment in it."""
-
-    density: OpenSetDensity
-    held_out: dict[UUID, Sample]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,22 +70,29 @@ class Enroller:
                 changes = open_changes(session, attributor.version)
                 behind = tenants_on_another_base(session, attributor.version)
             if base is not None and (changes or behind):
-                self._decide_all(changes, behind, _Bench(attributor, base, read_density(base, self.store)))
+                self._decide_all(changes, behind, Bench(attributor, base, read_density(base, self.store)))
         return True
 
     def _decide_all(
-        self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: "_Bench"
+        self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: Bench
     ) -> None:
+        for tenant_id in behind:
+            with transaction(self.engine) as session:
+                self._follow(session, tenant_id, bench)
         for change in changes:
             withdrawn = change[0].state == "withdrawing"
             (self._withdraw if withdrawn else self._enrol)(change, bench)
-        for tenant_id in behind:
-            with transaction(self.engine) as session:
-                standing = standing_enrolments(session, tenant_id, model_version=bench.model_version)
-                built = bench.build(session, standing)
-                self._publish(session, tenant_id, built, bench=bench, reason="the shared density changed")
 
-    def _withdraw(self, change: Sequence[Enrolment], bench: "_Bench") -> None:
+    def _follow(self, session: Session, tenant_id: UUID, bench: Bench) -> None:
+        """Set the tenant's generators on the shared density that is active now."""
+        standing = standing_enrolments(session, tenant_id, model_version=bench.model_version)
+        taken = [one for one in standing if one.name in bench.density.classes_]
+        for enrolment in taken:
+            withdraw(session, enrolment.id, outcome=f"everybody knows a generator {enrolment.name} now")
+        built = bench.build(session, [one for one in standing if one not in taken])
+        self._publish(session, tenant_id, built, bench=bench, reason="the shared density changed")
+
+    def _withdraw(self, change: Sequence[Enrolment], bench: Bench) -> None:
         (enrolment,) = change
         with transaction(self.engine) as session:
             standing = standing_enrolments(session, enrolment.tenant_id, model_version=bench.model_version)
@@ -110,7 +102,7 @@ class Enroller:
             withdraw(session, enrolment.id, outcome="taken back")
         log.info("generator_withdrawn", name=enrolment.name)
 
-    def _enrol(self, change: Sequence[Enrolment], bench: "_Bench") -> None:
+    def _enrol(self, change: Sequence[Enrolment], bench: Bench) -> None:
         with transaction(self.engine) as session:
             gates: dict[UUID, list[Gate]] = {}
             try:
@@ -130,13 +122,13 @@ class Enroller:
                 accept(session, enrolment.id, density_version=version, gates=passed)
         log.info("generators_enrolled", names=names, density_version=version)
 
-    def _wanted(self, session: Session, change: Sequence[Enrolment], bench: "_Bench") -> list[Enrolment]:
+    def _wanted(self, session: Session, change: Sequence[Enrolment], bench: Bench) -> list[Enrolment]:
         replaced = {old for enrolment in change for old in enrolment.replaces}
         standing = standing_enrolments(session, change[0].tenant_id, model_version=bench.model_version)
         return [*(one for one in standing if str(one.id) not in replaced), *change]
 
     def _measure(
-        self, session: Session, change: Sequence[Enrolment], built: Built, bench: "_Bench"
+        self, session: Session, change: Sequence[Enrolment], built: Built, bench: Bench
     ) -> dict[UUID, list[Gate]]:
         tenant_id = change[0].tenant_id
         judge = bench.attributor.make_judge(built.density, version="challenger")
@@ -150,9 +142,9 @@ class Enroller:
         gates = compare(
             champion,
             judge,
-            reference=bench.reference(),
+            reference=calibration_sample(bench.density),
             live=as_sample(kept, dimensions=judge.density.embeddings_.shape[1]),
-            golden=np.array(bench.attributor.card["golden"]["embeddings"], dtype=np.float32),
+            golden=bench.golden(),
             rules=self.rules,
         )
         return {
@@ -177,68 +169,24 @@ class Enroller:
             refuse(session, enrolment.id, outcome=outcome, gates=measured)
         log.info("enrolment_refused", names=[enrolment.name for enrolment in change], reason=outcome)
 
-    def _publish(
-        self, session: Session, tenant_id: UUID, built: Built, *, bench: "_Bench", reason: str
-    ) -> str:
+    def _publish(self, session: Session, tenant_id: UUID, built: Built, *, bench: Bench, reason: str) -> str:
         """Make the built density the tenant's; without enrolments everybody's judges its images again."""
         if not built.held_out:
             before = retire_density(session, bench.model_version, tenant_id=tenant_id)
             announce_promotion(session, bench.model_version, tenant_id, before=before, reason=reason)
             return bench.base.version
-        artefact = built.density.to_bytes()
-        sha256 = hashlib.sha256(artefact).hexdigest()
-        version = f"own-{tenant_id.hex[-8:]}-{sha256[:VERSION_DIGITS]}"
-        key = density_key(bench.model_version, version)
-        self.store.put(key, artefact, content_type=DENSITY_CONTENT_TYPE)
-        checkpoint = DensityCheckpoint(version, key, sha256, len(built.density.embeddings_))
-        details: dict[str, Any] = {
+        checkpoint = store_artefact(
+            built.density,
+            self.store,
+            model_version=bench.model_version,
+            prefix=f"own-{tenant_id.hex[-8:]}",
+        )
+        details = {
+            **describe(built.density, bench.attributor.card),
             "base": bench.base.version,
             "enrolments": [str(enrolment_id) for enrolment_id in built.held_out],
-            "classes": list(built.density.classes_),
         }
         new = NewDensity(checkpoint, bench.model_version, details=details, reason=reason)
         store_density(session, new, tenant_id=tenant_id)
-        activate_density(session, version)
-        return version
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """What every change of one run is built on: the model, and everybody's density."""
-
-    attributor: "Attributor"
-    base: DensityCheckpoint
-    density: OpenSetDensity
-
-    @property
-    def model_version(self) -> str:
-        """Of the attributor."""
-        return self.attributor.version
-
-    def build(self, session: Session, enrolments: Sequence[Enrolment]) -> Built:
-        """Everybody's density with these generators. Raises ValueError when one of them cannot be made."""
-        density, held_out = self.density, {}
-        for enrolment in enrolments:
-            rows = read_examples(session, enrolment.id, model_version=self.model_version)
-            examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
-            parts = split(Examples(examples.embeddings, examples.gates), alpha=self.attributor.alpha)
-            density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
-            held_out[enrolment.id] = Sample(parts.held_out.embeddings, parts.held_out.gates)
-        return Built(density, held_out)
-
-    def reference(self) -> Sample:
-        """The calibration images of everybody's density. Raises ValueError when it does not carry them."""
-        calibration = self.density.calibration_
-        if calibration is None:
-            raise ValueError("the shared density carries 0 calibration images, so no gate can be measured")
-        names = np.asarray(self.density.classes_, dtype=np.str_)[calibration.labels]
-        return Sample(calibration.embeddings, calibration.gates, names)
-
-
-def as_sample(rows: Sequence[ExampleRow], *, dimensions: int) -> Sample:
-    """Stored embeddings and gates (N, D) as arrays; images judged before gates were kept are left out."""
-    usable = [row for row in rows if row.gate is not None]
-    embeddings = [np.asarray(row.embedding, dtype=np.float32) for row in usable]
-    gates = [np.asarray(row.gate, dtype=np.float32) for row in usable]
-    shape = (len(usable), dimensions)
-    return Sample(np.array(embeddings, np.float32).reshape(shape), np.array(gates, np.float32).reshape(shape))
+        activate_density(session, checkpoint.version, outcome=reason)
+        return checkpoint.version

@@ -25,6 +25,7 @@ from leaktrace.science.images import DecodeLimits
 from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
+from worker.challenge import Challenge
 from worker.decoding import FrugalDecoder
 from worker.deletion import Deleter
 from worker.discovery import Discoverer
@@ -39,8 +40,9 @@ from worker.pipeline import ShardPipeline
 from worker.preparation import Preparer
 from worker.progress import Progress
 from worker.quarantine import quarantine_rules
-from worker.refit import refit
+from worker.refit import Refitter, refit_rules
 from worker.registration import insist, register
+from worker.shadow import shadow_rules
 from worker.solitude import Solitude
 from worker.sweeper import SWEEPS_BEFORE_RESENDING, Sweeper
 from worker.tidying import Tidier
@@ -82,6 +84,10 @@ class WorkerProcess:
         self._enroller = Enroller(engine=engine, store=store, rules=GateRules())
         self._deleter = Deleter(engine=engine, store=store)
         self._tidier = Tidier(engine=engine, store=store, grace=timedelta(hours=settings.tidy_grace_hours))
+        self._refitter = Refitter(engine=engine, store=store, rules=refit_rules(settings))
+        self._challenge = Challenge(
+            engine=engine, store=store, refitter=self._refitter, rules=shadow_rules(settings)
+        )
         self._discoverer = Discoverer(
             engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
@@ -127,9 +133,9 @@ class WorkerProcess:
             log.warning("expiry_broken_off", error=str(error))
 
     def refit_density(self) -> None:
-        """See `refit`."""
+        """See `Refitter.run`."""
         try:
-            refit(self._model.attributor, engine=self._engine, store=self._store)
+            self._refitter.run(self._model.attributor)
         except Unavailable as error:
             log.warning("refit_broken_off", error=str(error))
 
@@ -160,6 +166,13 @@ class WorkerProcess:
             self._tidier.run()
         except Unavailable as error:
             log.warning("tidying_broken_off", error=str(error))
+
+    def challenge(self) -> None:
+        """See `Challenge.run`."""
+        try:
+            self._challenge.run(self._model.attributor)
+        except Unavailable as error:
+            log.warning("challenge_broken_off", error=str(error))
 
     def _make_pipeline(self, settings: Settings) -> ShardPipeline:
         limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

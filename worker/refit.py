@@ -1,89 +1,230 @@
-"""The scheduled refit of a model's density: looks whether one is due, and records each run with its reason.
+"""The refit of the density for everybody: looks whether one is due by the written triggers, and records each run.
 
-A refit is due after enough newly confirmed images. Nobody can confirm an image yet, and unseen images never join the
-known density by themselves, so each run finds none; it still makes sure that what is published can be used.
+Only what people whom the service trusts confirmed changes it. It is made anew, whenever it is, from the model's own
+density and all confirmations that stand, so that one which was taken back leaves no trace. What it makes goes into the
+contest and answers nobody yet. It also makes sure that what is published can be used.
 """
 
 import hashlib
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import numpy as np
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from leaktrace.logs import get_logger
-from leaktrace.objects import ObjectMissing, ObjectStore
+from leaktrace.objects import ObjectMissing, ObjectStore, manifest_key
+from leaktrace.records.challengers import find_shadow
+from leaktrace.records.confirmations import list_confirmed, read_embeddings
 from leaktrace.records.database import transaction
-from leaktrace.records.densities import DensityCheckpoint, active_density, models_in_use, record_refit
+from leaktrace.records.densities import DensityCheckpoint, active_density, foundation_of, models_in_use
+from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.locks import REFIT_LOCK, try_lock
-from worker.registration import DENSITY_CONTENT_TYPE, publish_own_density
+from leaktrace.records.promotions import standing_promotions
+from leaktrace.records.refits import newest_label_used, record_refit
+from leaktrace.science.gates import GateRules
+from leaktrace.science.refitting import refit_known
+from leaktrace.settings import Settings
+from worker.bench import DENSITY_CONTENT_TYPE, Bench
+from worker.confirmed import Chosen, ConfirmedRules, choose
+from worker.contest import Contest, Draft
+from worker.loaded_models import read_density
+from worker.registration import publish_own_density
+from worker.triggers import Situation, decide_refit
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
-
-CONFIRMED_IMAGES = 200
-CONFIRMED_SHARE = 0.05
+    from leaktrace.science.density import OpenSetDensity
 
 log = get_logger(__name__)
 
 
-def images_until_due(known_images: int) -> int:
-    """Newly confirmed images that make a refit worth while: 200, or 5 % of the known ones when that is fewer."""
-    return max(1, min(CONFIRMED_IMAGES, round(CONFIRMED_SHARE * known_images)))
+@dataclass(frozen=True)
+class RefitRules:
+    """Which confirmed images count, and after how long a density is fitted again even on few."""
+
+    confirmed: ConfirmedRules = field(default_factory=ConfirmedRules)
+    max_age: timedelta = timedelta(days=30)
 
 
-def refit(attributor: "Attributor", *, engine: Engine, store: ObjectStore) -> bool:
-    """Look after the density of every model in use unless somebody else does so now; says whether it did.
-
-    Raises:
-        Unavailable: the database or the store is away; the next run looks again.
-    """
-    with transaction(engine) as guard:
-        if not try_lock(guard, REFIT_LOCK):
-            return False
-        with transaction(engine) as session:
-            versions = {*models_in_use(session), attributor.version}
-        for version in sorted(versions):
-            _look_after(version, attributor, engine=engine, store=store)
-    return True
+def refit_rules(settings: Settings) -> RefitRules:
+    """The bounds that the operator has set."""
+    confirmed = ConfirmedRules(
+        per_tenant_and_day=settings.confirmed_per_day,
+        age=timedelta(seconds=settings.confirmed_age_seconds),
+    )
+    return RefitRules(confirmed, max_age=timedelta(days=settings.refit_max_age_days))
 
 
-def _look_after(version: str, attributor: "Attributor", *, engine: Engine, store: ObjectStore) -> None:
-    with transaction(engine) as session:
-        checkpoint = active_density(session, version)
-    if checkpoint is None:
-        outcome, reason = _publish(version, attributor, engine=engine, store=store)
-    elif not _is_intact(checkpoint, store):
-        outcome, reason = _restore(checkpoint, attributor, store=store)
-    else:
-        needed = images_until_due(checkpoint.known_images)
-        outcome, reason = "no_change", f"0 of {needed} newly confirmed images"
-    with transaction(engine) as session:
-        record_refit(
-            session, version, outcome=outcome, reason=reason, density_version=_version_of(checkpoint)
+@dataclass(frozen=True)
+class Run:
+    """What came of one run, as its record says it."""
+
+    outcome: str
+    reason: str
+    version: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refitter:
+    """One scheduled run is one call of `run`; `consider` is what a person asks for."""
+
+    engine: Engine
+    store: ObjectStore
+    gates: GateRules = field(default_factory=GateRules)
+    rules: RefitRules = field(default_factory=RefitRules)
+
+    def run(self, attributor: "Attributor") -> bool:
+        """Look after the density of every model in use unless somebody else does so now; says whether it did.
+
+        Raises:
+            Unavailable: the database or the store is away; the next run looks again.
+        """
+        with transaction(self.engine) as guard:
+            if not try_lock(guard, REFIT_LOCK):
+                return False
+            with transaction(self.engine) as session:
+                versions = {*models_in_use(session), attributor.version}
+            for version in sorted(versions):
+                self._look_after(version, attributor)
+        return True
+
+    def consider(self, attributor: "Attributor", *, asked: UUID | None = None) -> None:
+        """Refit if that is due, and record the run. The caller holds the lock."""
+        with transaction(self.engine) as session:
+            try:
+                run = self._refit(session, attributor, asked=asked is not None)
+            except ValueError as error:
+                run = Run("refused", str(error))
+            _record(session, attributor.version, run, asked=asked)
+
+    def _look_after(self, version: str, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            checkpoint = active_density(session, version)
+        if checkpoint is None:
+            run = self._publish(version, attributor)
+        elif not _is_intact(checkpoint, self.store):
+            run = self._restore(checkpoint, attributor)
+        elif version != attributor.version:
+            run = Run(
+                "no_change", "this worker runs another model: its own workers decide", checkpoint.version
+            )
+        else:
+            self.consider(attributor)
+            return
+        with transaction(self.engine) as session:
+            _record(session, version, run)
+
+    def _refit(self, session: Session, attributor: "Attributor", *, asked: bool) -> Run:
+        version = attributor.version
+        active, foundation = active_density(session, version), foundation_of(session, version)
+        if active is None or foundation is None:
+            return Run("no_change", "no density is active")
+        own = read_density(foundation, self.store)
+        chosen = self._choose(session, own, version)
+        situation = self._situation(session, active, chosen, model_version=version, asked=asked)
+        decision = decide_refit(situation, max_age=self.rules.max_age)
+        counted = {"near_copies": chosen.near, "over_cap": chosen.over_cap, "confirmed": chosen.per_class()}
+        if not decision.due:
+            return Run("no_change", decision.reason, active.version, counted)
+        bench = Bench(attributor, active, read_density(active, self.store))
+        draft = self._draft(session, own, chosen, reason=decision.reason, model_version=version)
+        entered = Contest(store=self.store, rules=self.gates).enter(session, draft, bench)
+        outcome = "shadow" if entered.in_shadow else "refused"
+        return Run(outcome, f"{decision.reason}: {entered.outcome}", entered.version, counted)
+
+    def _choose(self, session: Session, own: "OpenSetDensity", model_version: str) -> Chosen:
+        names = [str(name) for name in own.classes_]
+        trained = dict(zip(names, np.bincount(own.labels_, minlength=len(names)).tolist(), strict=True))
+        rules = self.rules.confirmed
+        found = list_confirmed(session, model_version, generators=names, age=rules.age)
+        return choose(found, trained=trained, rules=rules)
+
+    def _situation(
+        self,
+        session: Session,
+        active: DensityCheckpoint,
+        chosen: Chosen,
+        *,
+        model_version: str,
+        asked: bool,
+    ) -> Situation:
+        shadow = find_shadow(session, model_version)
+        return Situation(
+            confirmed=chosen.newer_than(newest_label_used(session, model_version)),
+            known=active.known_images,
+            age=datetime.now(UTC) - session.get_one(DensityVersion, active.version).created_at,
+            asked=asked,
+            in_shadow=shadow.version if shadow is not None else None,
         )
-    log.info("refit_recorded", model_version=version, outcome=outcome, reason=reason)
 
-
-def _publish(
-    version: str, attributor: "Attributor", *, engine: Engine, store: ObjectStore
-) -> tuple[str, str]:
-    if version != attributor.version:
-        return (
-            "refused",
-            "no density is active, and this worker runs another model: its own workers publish one",
+    def _draft(
+        self, session: Session, own: "OpenSetDensity", chosen: Chosen, *, reason: str, model_version: str
+    ) -> Draft:
+        stored = read_embeddings(session, model_version, image_ids=[one.image_id for one in chosen.images])
+        usable = [one for one in chosen.images if one.image_id in stored]
+        embeddings = np.array([np.asarray(stored[one.image_id], dtype=np.float32) for one in usable])
+        names = np.array([one.generator for one in usable], dtype=np.str_)
+        return Draft(
+            known=refit_known(own, embeddings, names),
+            promotions=standing_promotions(session, model_version),
+            reason=f"fitted again: {reason}",
+            details={
+                "newest_label": str(max(one.label_id for one in usable)),
+                "data": self._write_manifest(chosen, model_version=model_version),
+            },
         )
-    publish_own_density(attributor, engine=engine, store=store)
-    return "published", "no density was active"
+
+    def _write_manifest(self, chosen: Chosen, *, model_version: str) -> dict[str, Any]:
+        """Store the list of all confirmed images under the hash of its content; it is never changed."""
+        lines = [
+            json.dumps({"sha256": one.sha256, "generator": one.generator, "label": str(one.label_id)})
+            for one in chosen.images
+        ]
+        manifest = "\n".join(lines).encode()
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        key = manifest_key(model_version, sha256)
+        self.store.put(key, manifest, content_type="application/x-ndjson")
+        return {
+            "manifest_sha256": sha256,
+            "manifest_key": key,
+            "confirmed_images": len(lines),
+            "confirmed": chosen.per_class(),
+        }
+
+    def _publish(self, version: str, attributor: "Attributor") -> Run:
+        if version != attributor.version:
+            reason = "no density is active, and this worker runs another model: its own workers publish one"
+            return Run("refused", reason)
+        publish_own_density(attributor, engine=self.engine, store=self.store)
+        return Run("published", "no density was active")
+
+    def _restore(self, checkpoint: DensityCheckpoint, attributor: "Attributor") -> Run:
+        """Store a lost or damaged artefact again from the copy in memory, when it is the same to the last byte."""
+        artefact, key = attributor.density.to_bytes(), checkpoint.object_key
+        if hashlib.sha256(artefact).hexdigest() != checkpoint.sha256:
+            reason = f"{key} is lost or damaged, and this worker holds no copy of it"
+            return Run("refused", reason, checkpoint.version)
+        self.store.put(key, artefact, content_type=DENSITY_CONTENT_TYPE)
+        return Run("published", f"{key} was lost or damaged and was stored again", checkpoint.version)
 
 
-def _restore(
-    checkpoint: DensityCheckpoint, attributor: "Attributor", *, store: ObjectStore
-) -> tuple[str, str]:
-    """Store a lost or damaged artefact again from the copy in memory, when it is the same to the last byte."""
-    artefact = attributor.density.to_bytes()
-    if hashlib.sha256(artefact).hexdigest() != checkpoint.sha256:
-        return "refused", f"{checkpoint.object_key} is lost or damaged, and this worker holds no copy of it"
-    store.put(checkpoint.object_key, artefact, content_type=DENSITY_CONTENT_TYPE)
-    return "published", f"{checkpoint.object_key} was lost or damaged and was stored again"
+def _record(session: Session, model_version: str, run: Run, *, asked: UUID | None = None) -> None:
+    record_refit(
+        session,
+        model_version,
+        outcome=run.outcome,
+        reason=run.reason,
+        density_version=run.version,
+        details=run.details,
+        asked=asked,
+    )
+    log.info("refit_recorded", model_version=model_version, outcome=run.outcome, reason=run.reason)
 
 
 def _is_intact(checkpoint: DensityCheckpoint, store: ObjectStore) -> bool:
@@ -92,7 +233,3 @@ def _is_intact(checkpoint: DensityCheckpoint, store: ObjectStore) -> bool:
     except ObjectMissing:
         return False
     return hashlib.sha256(artefact).hexdigest() == checkpoint.sha256
-
-
-def _version_of(checkpoint: DensityCheckpoint | None) -> str | None:
-    return checkpoint.version if checkpoint is not None else None

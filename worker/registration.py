@@ -18,11 +18,11 @@ from leaktrace.records.densities import DensityCheckpoint, active_density, publi
 from leaktrace.records.embedding_index import ensure_embedding_index
 from leaktrace.records.registry import register_model
 from worker.backoff import Backoff
+from worker.bench import DENSITY_CONTENT_TYPE
+from worker.density_facts import describe, training_data
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
-
-DENSITY_CONTENT_TYPE = "application/octet-stream"
 
 Answer = TypeVar("Answer")
 log = get_logger(__name__)
@@ -83,5 +83,4 @@ def insist(step: Callable[[], Answer]) -> Answer:
 
 
 def _facts(attributor: "Attributor") -> dict[str, object]:
-    counts = attributor.density.calibration_counts_.tolist()
-    return {"calibration_counts": dict(zip(attributor.classes, counts, strict=True))}
+    return {**describe(attributor.density, attributor.card), "data": training_data(attributor.card)}

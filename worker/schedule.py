@@ -5,7 +5,16 @@ A message that nobody took before the next one is due expires: jobs do not pile 
 
 from typing import Any
 
-from leaktrace.queue import DELETE_BATCHES, DISCOVER, ENROL, EXPIRE_BATCHES, REFIT_DENSITY, SWEEP, TIDY_STORE
+from leaktrace.queue import (
+    CHALLENGE,
+    DELETE_BATCHES,
+    DISCOVER,
+    ENROL,
+    EXPIRE_BATCHES,
+    REFIT_DENSITY,
+    SWEEP,
+    TIDY_STORE,
+)
 from leaktrace.settings import Settings
 
 
@@ -19,6 +28,7 @@ def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
         ENROL: settings.enrolment_interval_seconds,
         DELETE_BATCHES: settings.deletion_interval_seconds,
         TIDY_STORE: settings.tidy_interval_seconds,
+        CHALLENGE: settings.challenge_interval_seconds,
     }
     return {
         task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}

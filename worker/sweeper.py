@@ -14,11 +14,11 @@ from leaktrace.logs import get_logger
 from leaktrace.queue import ShardQueue, enqueue_after_commit
 from leaktrace.records.database import transaction
 from leaktrace.records.locks import SWEEP_LOCK, try_lock
+from leaktrace.records.shards import finish_batch_if_done
 from leaktrace.records.sweeping import (
     count_queued,
     find_expired_leases,
     find_unfinished,
-    finish_batch,
     forget_dead_workers,
     recover_shard,
     take_unsent,
@@ -78,7 +78,7 @@ class Sweeper:
             batch_ids = find_unfinished(session, limit=BATCHES_A_SWEEP)
         for batch_id in batch_ids:
             with transaction(self.engine) as session:
-                finish_batch(session, batch_id)
+                finish_batch_if_done(session, batch_id)
         return len(batch_ids)
 
     def _resend(self) -> int:

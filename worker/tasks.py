@@ -7,6 +7,7 @@ from uuid import UUID
 
 from leaktrace.queue import (
     ATTRIBUTE_SHARD,
+    CHALLENGE,
     DELETE_BATCHES,
     DISCOVER,
     ENROL,
@@ -65,3 +66,9 @@ def delete_batches() -> None:
 def tidy_store() -> None:
     """Delete old objects that no row names."""
     current().tidy_store()
+
+
+@app.task(name=CHALLENGE)
+def challenge() -> None:
+    """Attend to the density in shadow, to promotions, and to refits that were asked for."""
+    current().challenge()

@@ -108,6 +108,23 @@ def merge(
         _tell(client.open_set.wait(client.open_set.merge(name, into=into, reason=reason).id))
 
 
+@generators.command("split")
+def split(
+    name: Annotated[str, typer.Argument(help="An enrolled generator.")],
+    new_name: Annotated[str, typer.Argument(help="The generator that these images make.")],
+    images: Annotated[list[str], typer.Argument(help="Ids of the images, as results give them.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Make some images of an enrolled generator another one."""
+    with connect(url, key) as client:
+        asked = client.open_set.split(name, images, new_name=new_name, reason=reason)
+        for one in asked:
+            _tell(client.open_set.wait(one.id))
+
+
 def _tell(enrolment: "Enrolment") -> None:
     typer.echo(f"{enrolment.name}: {enrolment.state} ({enrolment.outcome})")
     for gate in enrolment.gates:

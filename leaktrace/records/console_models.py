@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from leaktrace.records.models import Base, created_now, one_of, uuid7_key
+from leaktrace.records.base import Base, created_now, one_of, uuid7_key
 
 ROLES = ("viewer", "moderator", "researcher", "admin")
 

@@ -1,4 +1,4 @@
-"""Density versions of a model, which of them is active, and the record of every refit.
+"""Density versions of a model, and which of them is active for whom.
 
 A version is a row that points at an artefact in the object store; workers compare the active version with the one they
 hold and swap whole. Rows are never changed except for their state.
@@ -14,8 +14,10 @@ from sqlalchemy import ScalarSelect, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.events import announce
-from leaktrace.records.models import DensityVersion, Refit, Shard, Worker
+from leaktrace.records.models import Shard, Worker
+from leaktrace.records.open_set_models import Enrolment
 
 ALIVE_WITHIN = timedelta(seconds=30)  # three heartbeats
 
@@ -71,6 +73,15 @@ def densities_for_shard(session: Session, shard_id: UUID, *, model_version: str)
 def as_checkpoint(row: DensityVersion) -> DensityCheckpoint:
     """Where the version's artefact is."""
     return DensityCheckpoint(row.version, row.object_key, row.sha256, row.known_images)
+
+
+def foundation_of(session: Session, model_version: str) -> DensityCheckpoint | None:
+    """The density that the model was published with: the first one for everybody."""
+    statement = select(DensityVersion).where(
+        DensityVersion.model_version == model_version, DensityVersion.tenant_id.is_(None)
+    )
+    row = session.scalars(statement.order_by(DensityVersion.created_at).limit(1)).one_or_none()
+    return as_checkpoint(row) if row is not None else None
 
 
 def publish_first_density(
@@ -140,7 +151,7 @@ def store_density(
 
 
 def tenants_on_another_base(session: Session, model_version: str) -> list[UUID]:
-    """Tenants whose own density was made from another shared one than is active now."""
+    """Tenants whose own density was made from another shared one than is active now, or that want one and have none."""
     shared = active_density(session, model_version)
     statement = select(DensityVersion.tenant_id).where(
         DensityVersion.model_version == model_version,
@@ -148,12 +159,28 @@ def tenants_on_another_base(session: Session, model_version: str) -> list[UUID]:
         DensityVersion.tenant_id.is_not(None),
         DensityVersion.details["base"].astext != (shared.version if shared else ""),
     )
-    return [tenant_id for tenant_id in session.scalars(statement) if tenant_id is not None]
+    owners = select(DensityVersion.tenant_id).where(
+        DensityVersion.model_version == model_version,
+        DensityVersion.state == "active",
+        DensityVersion.tenant_id == Enrolment.tenant_id,
+    )
+    wanting = select(Enrolment.tenant_id).where(
+        Enrolment.model_version == model_version,
+        Enrolment.state == "active",
+        ~Enrolment.shared,
+        ~owners.exists(),
+    )
+    found = session.scalars(statement.union(wanting))
+    return [tenant_id for tenant_id in found if tenant_id is not None]
 
 
-def activate_density(session: Session, version: str) -> str | None:
-    """Make a stored version the active one of its scope; returns the version that it took the place of."""
+def activate_density(session: Session, version: str, *, outcome: str | None = None) -> str | None:
+    """Make a stored version the active one of its scope; returns the version that it took the place of.
+
+    `outcome` says in words why it was promoted.
+    """
     chosen = session.get_one(DensityVersion, version)
+    chosen.outcome = outcome or chosen.outcome
     before = retire_density(session, chosen.model_version, tenant_id=chosen.tenant_id)
     chosen.state, chosen.activated_at, chosen.retired_at = "active", func.now(), None
     session.flush()
@@ -187,15 +214,6 @@ def announce_promotion(
         "reason": reason,
     }
     announce(session, tenant_id, "density.promoted", data)
-
-
-def record_refit(
-    session: Session, model_version: str, *, outcome: str, reason: str, density_version: str | None = None
-) -> None:
-    """Append one run of the refit, also when it changed nothing."""
-    session.add(
-        Refit(model_version=model_version, outcome=outcome, reason=reason, density_version=density_version)
-    )
 
 
 def models_in_use(session: Session) -> list[str]:

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import Conflict, InvalidInput, NotFound
 from leaktrace.records.audit import record_audit
 from leaktrace.records.batches import find_batch
 from leaktrace.records.candidates import find_candidate
-from leaktrace.records.models import Attribution, Item
+from leaktrace.records.models import Item
 from leaktrace.records.open_set_models import Candidate, EnrolledImage, Enrolment, QuarantinedImage
 
 STANDING = ("active", "pending", "withdrawing")
@@ -53,15 +52,6 @@ class Change:
     change_id: UUID = field(default_factory=uuid4)
 
 
-@dataclass(frozen=True)
-class ExampleRow:
-    """An example as an enrolment needs it; `gate` is None for images judged before gates were kept."""
-
-    image_id: UUID
-    embedding: Any
-    gate: Any
-
-
 def enrol_candidate(session: Session, change: Change, *, name: str, candidate_id: UUID) -> Enrolment:
     """Ask that a candidate's images become a generator.
 
@@ -92,7 +82,7 @@ def merge_generators(session: Session, change: Change, *, name: str, into: str) 
     Raises:
         GeneratorNotFound
     """
-    old = [_active(session, change, name=each) for each in (into, name)]
+    old = [find_active(session, change, name=each) for each in (into, name)]
     images = list(dict.fromkeys(one for each in old for one in _image_ids(session, each.id)))
     return _request(session, change, name=into, image_ids=images, replaces=old)
 
@@ -105,7 +95,7 @@ def split_generator(
     Raises:
         GeneratorNotFound, NameTaken, NoExamples
     """
-    old = _active(session, change, name=name)
+    old = find_active(session, change, name=name)
     images = _image_ids(session, old.id)
     moved = [image_id for image_id in images if image_id in set(image_ids)]
     kept = [image_id for image_id in images if image_id not in set(image_ids)]
@@ -121,9 +111,9 @@ def undo_enrolment(session: Session, change: Change, *, name: str) -> Enrolment:
     Raises:
         GeneratorNotFound
     """
-    enrolment = _active(session, change, name=name)
+    enrolment = find_active(session, change, name=name)
     enrolment.state = "withdrawing"
-    _audit(session, change, "generator.undo", name=name, enrolment=str(enrolment.id))
+    audit_change(session, change, "generator.undo", name=name, enrolment=str(enrolment.id))
     return enrolment
 
 
@@ -139,6 +129,7 @@ def standing_enrolments(session: Session, tenant_id: UUID, *, model_version: str
         Enrolment.tenant_id == tenant_id,
         Enrolment.model_version == model_version,
         Enrolment.state == "active",
+        ~Enrolment.shared,
     )
     return list(session.scalars(statement.order_by(Enrolment.id)))
 
@@ -146,41 +137,15 @@ def standing_enrolments(session: Session, tenant_id: UUID, *, model_version: str
 def open_changes(session: Session, model_version: str) -> list[list[Enrolment]]:
     """The undecided changes of a model, the oldest first, each with all its enrolments."""
     statement = select(Enrolment).where(
-        Enrolment.model_version == model_version, Enrolment.state.in_(("pending", "withdrawing"))
+        Enrolment.model_version == model_version,
+        Enrolment.state.in_(("pending", "withdrawing")),
+        ~Enrolment.shared,
     )
     changes: dict[UUID, list[Enrolment]] = {}
     for enrolment in session.scalars(statement.order_by(Enrolment.id)):
         key = enrolment.id if enrolment.state == "withdrawing" else enrolment.change_id
         changes.setdefault(key, []).append(enrolment)
     return list(changes.values())
-
-
-def read_examples(session: Session, enrolment_id: UUID, *, model_version: str) -> list[ExampleRow]:
-    """The newest embedding and gate of each of an enrolment's images, in the order of the images' ids."""
-    statement = (
-        select(Attribution.image_id, Attribution.embedding, Attribution.gate)
-        .join(EnrolledImage, EnrolledImage.image_id == Attribution.image_id)
-        .where(EnrolledImage.enrolment_id == enrolment_id, Attribution.model_version == model_version)
-        .ext(distinct_on(Attribution.image_id))
-        .order_by(Attribution.image_id, Attribution.id.desc())
-    )
-    return [ExampleRow(*row) for row in session.execute(statement)]
-
-
-def read_named(session: Session, tenant_id: UUID, *, model_version: str, limit: int) -> list[ExampleRow]:
-    """The newest images of a tenant to which a generator was attributed: the live traffic that must not flip."""
-    statement = (
-        select(Attribution.image_id, Attribution.embedding, Attribution.gate)
-        .where(
-            Attribution.tenant_id == tenant_id,
-            Attribution.model_version == model_version,
-            Attribution.verdict == "generator",
-            Attribution.gate.is_not(None),
-        )
-        .order_by(Attribution.id.desc())
-        .limit(limit)
-    )
-    return [ExampleRow(*row) for row in session.execute(statement)]
 
 
 def accept(session: Session, enrolment_id: UUID, *, density_version: str, gates: list[Any]) -> None:
@@ -242,13 +207,13 @@ def _request(
     session.flush()
     rows = [{"enrolment_id": enrolment.id, "image_id": image_id} for image_id in image_ids]
     session.execute(insert(EnrolledImage), rows)
-    _audit(session, change, "generator.enrol", name=name, enrolment=str(enrolment.id), images=len(rows))
+    audit_change(session, change, "generator.enrol", name=name, enrolment=str(enrolment.id), images=len(rows))
     return enrolment
 
 
 def _require_free(session: Session, change: Change, *, name: str, replaces: Sequence[Enrolment]) -> None:
     statement = select(Enrolment.id).where(
-        Enrolment.tenant_id == change.tenant_id,
+        or_(Enrolment.tenant_id == change.tenant_id, Enrolment.shared),
         Enrolment.model_version == change.model_version,
         Enrolment.name == name,
         Enrolment.state.in_(STANDING),
@@ -258,12 +223,18 @@ def _require_free(session: Session, change: Change, *, name: str, replaces: Sequ
         raise NameTaken(f"there is a generator {name} already, or one waits for its decision")
 
 
-def _active(session: Session, change: Change, *, name: str) -> Enrolment:
+def find_active(session: Session, change: Change, *, name: str) -> Enrolment:
+    """The tenant's own active generator of this name, locked.
+
+    Raises:
+        GeneratorNotFound
+    """
     statement = select(Enrolment).where(
         Enrolment.tenant_id == change.tenant_id,
         Enrolment.model_version == change.model_version,
         Enrolment.name == name,
         Enrolment.state == "active",
+        ~Enrolment.shared,
     )
     enrolment = session.execute(statement.with_for_update()).scalar_one_or_none()
     if enrolment is None:
@@ -281,7 +252,8 @@ def _decide(enrolment: Enrolment, state: str, *, outcome: str, gates: list[Any])
     enrolment.decided_at = func.now()
 
 
-def _audit(session: Session, change: Change, action: str, *, name: str, **details: Any) -> None:
+def audit_change(session: Session, change: Change, action: str, *, name: str, **details: Any) -> None:
+    """Append what was asked for to the audit trail."""
     record_audit(
         session, action, tenant_id=change.tenant_id, actor=change.actor, subject=name,
         reason=change.reason, **details,

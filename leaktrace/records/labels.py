@@ -34,11 +34,15 @@ class NothingToConfirm(Conflict):
 
 @dataclass(frozen=True)
 class NewLabel:
-    """What a person says; `generator` belongs to a correction (None: no known generator) and may go with an appeal."""
+    """What a person says; `generator` belongs to a correction (None: no known generator) and may go with an appeal.
+
+    A `trusted` one may change the density that judges everybody.
+    """
 
     kind: LabelKind
     reason: str
     generator: str | None = None
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
         generator=_confirmed(seen) if said.kind == "confirm" else said.generator,
         reason=said.reason,
         actor=actor,
+        trusted=said.trusted,
         attribution_id=seen.id if seen else None,
         model_version=seen.model_version if seen else None,
         density_version=seen.density_version if seen else None,

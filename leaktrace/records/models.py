@@ -1,7 +1,7 @@
 """The tables. One class each, told in the order in which an image meets them.
 
-Ids are version 7 UUIDs made by Postgres 18, so they sort by age and serve as page cursors. Every row that belongs to
-a tenant carries its `tenant_id`, and every query filters by it. Counts are never stored: they are counted.
+Every row that belongs to a tenant carries its `tenant_id`, and every query filters by it. Counts are never stored: they
+are counted.
 """
 
 from datetime import date, datetime
@@ -10,12 +10,10 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC, Vector
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Date,
-    DateTime,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
@@ -23,14 +21,13 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
-    Text,
     UniqueConstraint,
-    func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
+
+from leaktrace.records import density_models  # noqa: F401 - attributions refer to its tables
+from leaktrace.records.base import Base, created_now, one_of, uuid7_key
 
 BATCH_STATES = (
     "uploading", "validating", "queued", "in_progress", "finalizing", "completed",
@@ -38,40 +35,7 @@ BATCH_STATES = (
 )  # fmt: skip
 ITEM_STATES = ("pending", "running", "succeeded", "failed", "cancelled")
 SHARD_STATES = ("queued", "leased", "done")
-DENSITY_STATES = ("candidate", "shadow", "active", "retired")
 VERDICTS = ("generator", "unseen", "inconclusive")
-
-
-def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
-
-
-class Base(DeclarativeBase):
-    """Gives every constraint a predictable name, which migrations need, and every timestamp its zone."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
-        datetime: DateTime(timezone=True),
-        str: Text,
-        dict[str, Any]: JSONB,
-        list[str]: ARRAY(Text),
-    }
-
-
-def uuid7_key() -> Mapped[UUID]:
-    return mapped_column(primary_key=True, server_default=text("uuidv7()"))
-
-
-def created_now() -> Mapped[datetime]:
-    return mapped_column(server_default=func.now())
 
 
 def _tenant() -> Mapped[UUID]:
@@ -237,53 +201,6 @@ class ModelVersion(Base):
     embedding_dim: Mapped[int]
     registered_at: Mapped[datetime] = created_now()
     retired_at: Mapped[datetime | None]  # its embeddings are not searched any more
-
-
-class DensityVersion(Base):
-    """An open-set density of one model version, published in the object store.
-
-    At most one is active for everybody, and one for each tenant that has enrolled generators of its own.
-    """
-
-    __tablename__ = "density_versions"
-    __table_args__ = (
-        one_of("state", DENSITY_STATES),
-        Index(
-            "uq_density_versions_active",
-            "model_version",
-            "tenant_id",
-            unique=True,
-            postgresql_where=text("state = 'active'"),
-            postgresql_nulls_not_distinct=True,
-        ),
-        UniqueConstraint("version", "model_version"),
-    )
-
-    version: Mapped[str] = mapped_column(primary_key=True)
-    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
-    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id"))  # null: for everybody
-    state: Mapped[str] = mapped_column(server_default="candidate")
-    object_key: Mapped[str]
-    sha256: Mapped[str]
-    known_images: Mapped[int]
-    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    reason: Mapped[str]
-    created_at: Mapped[datetime] = created_now()
-    activated_at: Mapped[datetime | None]
-    retired_at: Mapped[datetime | None]
-
-
-class Refit(Base):
-    """One run of the scheduled refit, recorded also when it changed nothing."""
-
-    __tablename__ = "refits"
-
-    id: Mapped[UUID] = uuid7_key()
-    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
-    density_version: Mapped[str | None] = mapped_column(ForeignKey("density_versions.version"))
-    outcome: Mapped[str]  # published | no_change | refused
-    reason: Mapped[str]
-    at: Mapped[datetime] = created_now()
 
 
 class Attribution(Base):

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Un
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from leaktrace.records.models import Base, created_now, one_of, uuid7_key
+from leaktrace.records.base import Base, created_now, one_of, uuid7_key
 
 LABEL_KINDS = ("confirm", "correct", "appeal")
 QUARANTINE_STATES = ("held", "near", "over_cap", "enrolled", "dismissed")
@@ -33,6 +33,7 @@ class Label(Base):
         CheckConstraint("length(reason) > 0", name="has_reason"),
         Index(None, "tenant_id", "sha256", "id"),
         Index("ix_labels_corrections", "tenant_id", "id", postgresql_where=text("kind <> 'appeal'")),
+        Index("ix_labels_trusted", "id", postgresql_where=text("trusted")),
     )
 
     id: Mapped[UUID] = uuid7_key()
@@ -42,6 +43,8 @@ class Label(Base):
     generator: Mapped[str | None]
     reason: Mapped[str]
     actor: Mapped[str]  # "key:<public_id>" or "operator:<name>"
+    # Said by somebody whom the service's operators trust, so that it may change the density that judges everybody.
+    trusted: Mapped[bool] = mapped_column(server_default=text("false"))
     attribution_id: Mapped[UUID | None]  # what the person looked at; it may be deleted with its image
     model_version: Mapped[str | None]
     density_version: Mapped[str | None]
@@ -106,13 +109,17 @@ class Candidate(Base):
 
 
 class Enrolment(Base):
-    """A generator that a person named, and how far it got. One change may enrol several and replace others."""
+    """A generator that a person named, and how far it got. One change may enrol several and replace others.
+
+    A `shared` one is a promotion: the tenant's generator becomes everybody's.
+    """
 
     __tablename__ = "enrolments"
     __table_args__ = (
         one_of("state", ENROLMENT_STATES),
         Index("ix_enrolments_standing", "tenant_id", "model_version", "state"),
         Index("ix_enrolments_open", "id", postgresql_where=text("state IN ('pending', 'withdrawing')")),
+        Index("ix_enrolments_shared", "model_version", "state", postgresql_where=text("shared")),
     )
 
     id: Mapped[UUID] = uuid7_key()
@@ -121,6 +128,7 @@ class Enrolment(Base):
     model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
     name: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="pending")
+    shared: Mapped[bool] = mapped_column(server_default=text("false"))
     replaces: Mapped[list[str]]  # ids of the enrolments that it takes the place of
     candidate_id: Mapped[UUID | None] = mapped_column(ForeignKey("candidates.id"))
     density_version: Mapped[str | None] = mapped_column(ForeignKey("density_versions.version"))

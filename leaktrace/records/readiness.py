@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from leaktrace.records.models import Attribution, DensityVersion, ModelVersion, Refit, Worker
+from leaktrace.records.density_models import DensityVersion, Refit
+from leaktrace.records.models import Attribution, ModelVersion, Worker
 
 HEARTBEAT_SECONDS = 10
 MISSED_HEARTBEATS = 3

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
 from leaktrace.records.densities import active_density, announce_promotion
+from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.enrolments import standing_enrolments, withdraw
-from leaktrace.records.models import DensityVersion
 from leaktrace.records.open_set_models import Enrolment
+from leaktrace.records.promotions import restore_promotions
 
 
 class NothingToRollBack(Conflict):
@@ -47,7 +48,9 @@ def roll_back(
         # The time of its first activation stays, so that a second call goes further back.
         before.state, before.retired_at = "active", None
         session.flush()
-    if tenant_id is not None:
+    if tenant_id is None:
+        restore_promotions(session, model_version, kept=_enrolments_of(before), reason=reason)
+    else:
         _restore_enrolments(session, tenant_id, before, model_version=model_version, reason=reason)
     restored = before.version if before is not None else None
     _record(session, tenant_id, actor=actor, left=current.version, restored=restored, reason=reason)
@@ -90,7 +93,7 @@ def _restore_enrolments(
     reason: str,
 ) -> None:
     """Let the enrolments that stand be those of the restored density, for every later density is made from them."""
-    kept = {UUID(each) for each in restored.details.get("enrolments", [])} if restored is not None else set()
+    kept = _enrolments_of(restored)
     for enrolment in standing_enrolments(session, tenant_id, model_version=model_version):
         if enrolment.id not in kept:
             withdraw(session, enrolment.id, outcome=f"rolled back: {reason}")
@@ -98,6 +101,10 @@ def _restore_enrolments(
         restored_one = session.get(Enrolment, enrolment_id)
         if restored_one is not None and restored_one.state != "active":
             restored_one.state, restored_one.outcome = "active", f"restored by a rollback: {reason}"
+
+
+def _enrolments_of(density: DensityVersion | None) -> set[UUID]:
+    return {UUID(each) for each in density.details.get("enrolments", [])} if density is not None else set()
 
 
 def _record(session: Session, tenant_id: UUID | None, *, actor: str, left: str, **details: Any) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from leaktrace.records.leases import WORKABLE_STATES, drop_shard, finish_shard, requeue
 from leaktrace.records.models import Batch, Item, Shard, Worker
-from leaktrace.records.shards import finish_batch_if_done
 
 SPLIT_AFTER_DEATHS = 2
 # Half of a shard that was split is under suspicion already, so the next death splits it again at once.
@@ -80,11 +79,6 @@ def find_unfinished(session: Session, *, limit: int) -> list[UUID]:
     open_shard = exists().where(Shard.batch_id == Batch.id, Shard.state != "done")
     statement = select(Batch.id).where(Batch.state.in_(UNFINISHED_STATES), ~open_shard).limit(limit)
     return list(session.scalars(statement))
-
-
-def finish_batch(session: Session, batch_id: UUID) -> str | None:
-    """See `finish_batch_if_done`."""
-    return finish_batch_if_done(session, batch_id)
 
 
 def forget_dead_workers(session: Session) -> None:

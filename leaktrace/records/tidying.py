@@ -11,8 +11,9 @@ from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from leaktrace.records.audit import record_audit
+from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.items import hold_tenant
-from leaktrace.records.models import DensityVersion, Image, Item, TidyRun
+from leaktrace.records.models import Image, Item, TidyRun
 
 TIDIED = "objects.tidied"  # what uploads that run meanwhile look for
 
@@ -32,8 +33,13 @@ def named_by(session: Session, tenant_id: UUID, *, names: Collection[str]) -> se
 
 
 def published_among(session: Session, keys: Collection[str]) -> set[str]:
-    """Which of these keys a density version has."""
-    return set(session.scalars(select(DensityVersion.object_key).where(DensityVersion.object_key.in_(keys))))
+    """Which of these keys a density version has: its artefact, its known part, or the manifest of its data."""
+    named = (
+        DensityVersion.object_key,
+        DensityVersion.details[("known", "object_key")].astext,
+        DensityVersion.details[("data", "manifest_key")].astext,
+    )
+    return {key for column in named for key in session.scalars(select(column).where(column.in_(keys)))}
 
 
 def note_tidied(session: Session, tenant_id: UUID | None, *, objects: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import ForeignKey, Index, Integer, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from leaktrace.records.models import Base, created_now, one_of, uuid7_key
+from leaktrace.records.base import Base, created_now, one_of, uuid7_key
 
 DELIVERY_STATES = ("pending", "delivered", "failed")
 

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from api.app import create_app
 from leaktrace.records.database import transaction
-from leaktrace.records.models import Attribution, DensityVersion, Item, ModelVersion, Shard, Worker
+from leaktrace.records.density_models import DensityVersion
+from leaktrace.records.models import Attribution, Item, ModelVersion, Shard, Worker
 from leaktrace.records.shards import finish_batch_if_done
 from leaktrace.settings import Settings
 

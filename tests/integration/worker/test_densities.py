@@ -10,14 +10,15 @@ from deploy.embedded.servers import EmbeddedServers
 from leaktrace.objects import S3ObjectStore, density_key
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import active_density
+from leaktrace.records.density_models import DensityVersion, Refit
 from leaktrace.records.embedding_index import ensure_embedding_index, index_name
 from leaktrace.records.locks import REFIT_LOCK, try_lock
-from leaktrace.records.models import Attribution, DensityVersion, ModelVersion, Refit
+from leaktrace.records.models import Attribution, ModelVersion
 from leaktrace.science.density import OpenSetDensity
 from tests.attributors import EMBEDDING_DIM, FakeAttributor
 from tests.integration.worker.conftest import MakeWorker
 from tests.submissions import Submissions, picture
-from worker.refit import refit
+from worker.refit import Refitter
 from worker.registration import register
 
 
@@ -150,7 +151,7 @@ def test_damaged_density_is_not_used(
 def test_refit_records_no_change(engine: Engine, store: S3ObjectStore) -> None:
     model = OtherModel("m-refit")
     register(model, engine=engine, store=store)  # type: ignore[arg-type]
-    refit(model, engine=engine, store=store)  # type: ignore[arg-type]
+    Refitter(engine=engine, store=store).run(model)  # type: ignore[arg-type]
     assert last_refit(engine, "m-refit") == ("no_change", "0 of 2 newly confirmed images")
 
 
@@ -160,7 +161,7 @@ def test_refit_restores_lost_artefact(engine: Engine, store: S3ObjectStore) -> N
     key = density_key("m-restore", "m-restore-density-1")
     artefact = store.get(key)
     store.delete([key])
-    refit(model, engine=engine, store=store)  # type: ignore[arg-type]
+    Refitter(engine=engine, store=store).run(model)  # type: ignore[arg-type]
     assert (store.get(key), last_refit(engine, "m-restore")[0]) == (artefact, "published")
 
 
@@ -169,7 +170,7 @@ def test_refit_refuses_unknown_artefact(engine: Engine, store: S3ObjectStore) ->
     register(model, engine=engine, store=store)  # type: ignore[arg-type]
     publish(engine, store, model, version="m-unknown-2", seed=1)
     store.delete([density_key("m-unknown", "m-unknown-2")])
-    refit(model, engine=engine, store=store)  # type: ignore[arg-type]
+    Refitter(engine=engine, store=store).run(model)  # type: ignore[arg-type]
     assert last_refit(engine, "m-unknown")[0] == "refused"
 
 
@@ -178,7 +179,7 @@ def test_one_refit_at_a_time(engine: Engine, store: S3ObjectStore) -> None:
     register(model, engine=engine, store=store)  # type: ignore[arg-type]
     with transaction(engine) as other:
         assert try_lock(other, REFIT_LOCK)
-        assert refit(model, engine=engine, store=store) is False  # type: ignore[arg-type]
+        assert Refitter(engine=engine, store=store).run(model) is False  # type: ignore[arg-type]
     with transaction(engine) as session:
         runs = session.scalar(select(func.count()).where(Refit.model_version == "m-one"))
     assert runs == 0

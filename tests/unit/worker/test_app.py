@@ -11,6 +11,7 @@ import pytest
 
 from leaktrace.queue import (
     ATTRIBUTE_SHARD,
+    CHALLENGE,
     DELETE_BATCHES,
     DISCOVER,
     ENROL,
@@ -62,6 +63,7 @@ def test_every_name_has_its_door() -> None:
     )
     assert names == sorted(
         [
+            CHALLENGE,
             ATTRIBUTE_SHARD,
             DELETE_BATCHES,
             DISCOVER,
@@ -104,6 +106,7 @@ def test_jobs_have_their_intervals(settings: Settings) -> None:
         ENROL: settings.enrolment_interval_seconds,
         DELETE_BATCHES: settings.deletion_interval_seconds,
         TIDY_STORE: settings.tidy_interval_seconds,
+        CHALLENGE: settings.challenge_interval_seconds,
     }
 
 

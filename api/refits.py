@@ -1,0 +1,65 @@
+"""The routes of the density for everybody: its refits, and what one in shadow would say of the caller's images."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from sqlalchemy.orm import Session
+
+from api.auth import DensityReader, ServiceAdmin
+from api.dependencies import GivenServices
+from api.documents import problems
+from api.enrolment_schemas import Reasoned
+from api.enrolments import NoModel
+from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.refit_schemas import Refit, Refits, ShadowDifference, ShadowReport
+from leaktrace.records.challengers import count_shadow, find_density, shadow_differences
+from leaktrace.records.database import transaction
+from leaktrace.records.readiness import find_serving_model
+from leaktrace.records.refits import ask_refit, list_refits
+
+router = APIRouter(prefix="/v1/density", tags=["density"])
+Version = Annotated[
+    str, Path(description="A density's `version`.", max_length=200, pattern=r"^[A-Za-z0-9._-]+$")
+]
+
+
+@router.get("/refits", response_model=Refits, responses=problems())
+def refits(services: GivenServices, caller: DensityReader) -> Refits:  # noqa: ARG001 - for its scope
+    """List the refits of the serving model's density, also those that changed nothing."""
+    with transaction(services.engine) as session:
+        model = find_serving_model(session)
+        found = list_refits(session, model.version) if model is not None else []
+        return Refits(data=[Refit.model_validate(one) for one in found])
+
+
+@router.post("/refits", status_code=202, response_model=Refit, responses=problems(413, 422, reads="JSON"))
+def refit(
+    body: Reasoned, request: Request, services: GivenServices, caller: ServiceAdmin, key: GivenKey = None
+) -> Response:
+    """Fit the density for everybody again now, if any image was newly confirmed. A worker decides within seconds."""
+
+    def work(session: Session) -> Answer:
+        model = find_serving_model(session)
+        if model is None:
+            raise NoModel("no model has been registered; start a worker")
+        asked = ask_refit(session, model.version, actor=caller.actor, reason=body.reason)
+        session.refresh(asked)
+        return Answer(202, Refit.model_validate(asked))
+
+    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+
+
+@router.get("/{version}/shadow", response_model=ShadowReport, responses=problems(404, 422))
+def shadow(version: Version, services: GivenServices, caller: DensityReader) -> ShadowReport:
+    """What a density says, or said, in shadow of your images, beside what they were answered."""
+    with transaction(services.engine) as session:
+        find_density(session, version, tenant_id=caller.tenant_id)
+        score = count_shadow(session, version, tenant_id=caller.tenant_id)
+        found = shadow_differences(session, version, tenant_id=caller.tenant_id)
+    return ShadowReport(
+        version=version,
+        images=score.images,
+        named=score.named,
+        flips=score.flips,
+        differences=[ShadowDifference.model_validate(one) for one in found],
+    )

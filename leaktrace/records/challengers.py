@@ -1,0 +1,182 @@
+"""A density in shadow: the challenger that judges what the champion answered, until the gates decide between them.
+
+Its judgements stand in a table of their own, so that no reader of answers can meet one. At most one version of
+a model is in shadow at a time. Knows nothing of how images are judged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, defer
+
+from leaktrace.errors import NotFound
+from leaktrace.records.densities import NewDensity, store_density
+from leaktrace.records.density_models import DensityVersion, ShadowJudgement
+from leaktrace.records.models import Attribution
+
+
+class DensityNotFound(NotFound):
+    """There is no such density version, or it is another tenant's."""
+
+    code = "density_not_found"
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """What an image can be judged again by: no bytes of it are read."""
+
+    attribution_id: UUID
+    tenant_id: UUID
+    image_id: UUID
+    embedding: Any
+    gate: Any
+    explanation: Mapping[str, Any]
+    extended: bool
+
+
+STORED_COLUMNS = (
+    Attribution.id,
+    Attribution.tenant_id,
+    Attribution.image_id,
+    Attribution.embedding,
+    Attribution.gate,
+    Attribution.explanation,
+    Attribution.extended,
+)
+
+
+@dataclass(frozen=True)
+class ShadowScore:
+    """Images judged by both, those to which the champion named a generator, and those of which that changes."""
+
+    images: int
+    named: int
+    flips: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How many images have one answer by the champion and another, or the same, by the challenger."""
+
+    before: str
+    after: str
+    images: int
+
+
+def find_shadow(session: Session, model_version: str) -> DensityVersion | None:
+    """The version in shadow, if there is one."""
+    statement = select(DensityVersion).where(
+        DensityVersion.model_version == model_version, DensityVersion.state == "shadow"
+    )
+    return session.execute(statement).scalar_one_or_none()
+
+
+def find_density(session: Session, version: str, *, tenant_id: UUID) -> DensityVersion:
+    """A version for everybody, or the tenant's own.
+
+    Raises:
+        DensityNotFound
+    """
+    row = session.get(DensityVersion, version)
+    if row is None or row.tenant_id not in (None, tenant_id):
+        raise DensityNotFound(f"there is no density version {version}")
+    return row
+
+
+def enter_shadow(session: Session, new: NewDensity, *, gates: Sequence[Any]) -> None:
+    """Record a version for everybody that judges in shadow from now on."""
+    store_density(session, new)
+    row = session.get_one(DensityVersion, new.checkpoint.version)
+    row.state, row.shadowed_at, row.gates = "shadow", func.now(), list(gates)
+    session.flush()
+
+
+def reject_density(session: Session, version: str, *, outcome: str, gates: Sequence[Any]) -> None:
+    """Keep a version from answering; `outcome` says why."""
+    row = session.get_one(DensityVersion, version)
+    row.state, row.outcome, row.gates = "rejected", outcome, list(gates)
+    row.retired_at = func.now()
+    session.flush()
+
+
+def images_to_shadow(session: Session, shadow: DensityVersion, *, limit: int) -> list[StoredImage]:
+    """What the champion answered since the shadow began and the challenger has not judged, the oldest first."""
+    judged = select(ShadowJudgement.attribution_id).where(
+        ShadowJudgement.density_version == shadow.version,
+        ShadowJudgement.attribution_id == Attribution.id,
+    )
+    statement = (
+        select(*STORED_COLUMNS)
+        .where(
+            Attribution.model_version == shadow.model_version,
+            Attribution.density_version == shadow.details["champion"],
+            Attribution.created_at >= shadow.shadowed_at,
+            *can_be_judged_again(),
+            ~judged.exists(),
+        )
+        .order_by(Attribution.id)
+        .limit(limit)
+    )
+    return [StoredImage(*row) for row in session.execute(statement)]
+
+
+def can_be_judged_again() -> tuple[ColumnElement[bool], ...]:
+    """The image was answered since its gate and its attention are kept."""
+    return Attribution.gate.is_not(None), Attribution.explanation.has_key("steps")
+
+
+def save_judgements(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record what the challenger says; what it has said before stays."""
+    if rows:
+        session.execute(insert(ShadowJudgement).on_conflict_do_nothing(), list(rows))
+
+
+def count_shadow(session: Session, version: str, *, tenant_id: UUID | None = None) -> ShadowScore:
+    """The score so far: of all tenants, or of one."""
+    found = shadow_differences(session, version, tenant_id=tenant_id)
+    named = [one for one in found if one.before not in ("unseen", "inconclusive")]
+    return ShadowScore(
+        images=sum(one.images for one in found),
+        named=sum(one.images for one in named),
+        flips=sum(one.images for one in named if one.before != one.after),
+    )
+
+
+def shadow_differences(session: Session, version: str, *, tenant_id: UUID | None = None) -> list[Difference]:
+    """How often each answer became which: of all tenants, or of one; the most frequent first."""
+    before = func.coalesce(Attribution.generator, Attribution.verdict).label("before")
+    after = func.coalesce(ShadowJudgement.generator, ShadowJudgement.verdict).label("after")
+    statement = (
+        select(before, after, func.count())
+        .join_from(ShadowJudgement, Attribution, Attribution.id == ShadowJudgement.attribution_id)
+        .where(*_of(version, tenant_id))
+        .group_by(before, after)
+        .order_by(func.count().desc(), before, after)
+    )
+    return [Difference(*row) for row in session.execute(statement)]
+
+
+def shadow_changes(
+    session: Session, version: str, *, tenant_id: UUID, limit: int
+) -> list[tuple[Attribution, ShadowJudgement]]:
+    """Images of a tenant whose answer would change, the newest first, with both judgements."""
+    before = func.coalesce(Attribution.generator, Attribution.verdict)
+    after = func.coalesce(ShadowJudgement.generator, ShadowJudgement.verdict)
+    statement = (
+        select(Attribution, ShadowJudgement)
+        .options(defer(Attribution.embedding))
+        .join_from(ShadowJudgement, Attribution, Attribution.id == ShadowJudgement.attribution_id)
+        .where(*_of(version, tenant_id), before != after)
+        .order_by(Attribution.id.desc())
+        .limit(limit)
+    )
+    return list(session.execute(statement).tuples())
+
+
+def _of(version: str, tenant_id: UUID | None) -> list[ColumnElement[bool]]:
+    chosen = [ShadowJudgement.density_version == version]
+    return chosen if tenant_id is None else [*chosen, ShadowJudgement.tenant_id == tenant_id]

@@ -1,0 +1,57 @@
+"""Stored embeddings of images, as enrolments and gates need them: examples of a generator, and named live traffic."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from leaktrace.records.models import Attribution
+from leaktrace.records.open_set_models import EnrolledImage
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """An example as an enrolment needs it; `gate` is None for images judged before gates were kept."""
+
+    image_id: UUID
+    embedding: Any
+    gate: Any
+
+
+def read_examples(session: Session, enrolment_id: UUID, *, model_version: str) -> list[ExampleRow]:
+    """The newest embedding and gate of each of an enrolment's images, in the order of the images' ids."""
+    statement = (
+        select(Attribution.image_id, Attribution.embedding, Attribution.gate)
+        .join(EnrolledImage, EnrolledImage.image_id == Attribution.image_id)
+        .where(EnrolledImage.enrolment_id == enrolment_id, Attribution.model_version == model_version)
+        .ext(distinct_on(Attribution.image_id))
+        .order_by(Attribution.image_id, Attribution.id.desc())
+    )
+    return [ExampleRow(*row) for row in session.execute(statement)]
+
+
+def read_named(
+    session: Session, tenant_id: UUID | None, *, model_version: str, limit: int
+) -> list[ExampleRow]:
+    """The newest named images, of a tenant or of all: the live traffic that must not flip."""
+    statement = (
+        select(Attribution.image_id, Attribution.embedding, Attribution.gate)
+        .where(
+            literal(True) if tenant_id is None else Attribution.tenant_id == tenant_id,
+            Attribution.model_version == model_version,
+            Attribution.verdict == "generator",
+            Attribution.gate.is_not(None),
+        )
+        .order_by(Attribution.id.desc())
+        .limit(limit)
+    )
+    return [ExampleRow(*row) for row in session.execute(statement)]
+
+
+def copy_examples(session: Session, enrolment_id: UUID, *, to: UUID) -> None:
+    """Give an enrolment the examples of another one."""
+    examples = select(literal(to), EnrolledImage.image_id).where(EnrolledImage.enrolment_id == enrolment_id)
+    session.execute(insert(EnrolledImage).from_select(["enrolment_id", "image_id"], examples))

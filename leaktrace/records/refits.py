@@ -1,0 +1,76 @@
+"""The record of every refit: what looked at a model's density, when, and what came of it, also when that was nothing.
+
+One that a person asks for is recorded at once, as `asked`, and decided by a worker within seconds.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from leaktrace.records.audit import record_audit
+from leaktrace.records.density_models import DensityVersion, Refit
+
+
+def record_refit(
+    session: Session,
+    model_version: str,
+    *,
+    outcome: str,
+    reason: str,
+    density_version: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    asked: UUID | None = None,
+) -> None:
+    """Append one run of the refit, or decide the one that was `asked` for."""
+    row = session.get_one(Refit, asked) if asked is not None else Refit(model_version=model_version)
+    if asked is not None:
+        details = {**(details or {}), "asked": row.reason}
+    row.outcome, row.reason, row.density_version = outcome, reason, density_version
+    row.details, row.decided_at = dict(details or {}), func.now()
+    session.add(row)
+
+
+def ask_refit(session: Session, model_version: str, *, actor: str, reason: str) -> Refit:
+    """Ask that the density for everybody is fitted again now."""
+    refit = Refit(
+        model_version=model_version, outcome="asked", reason=reason, actor=actor, decided_at=None, details={}
+    )
+    session.add(refit)
+    session.flush()
+    record_audit(
+        session, "density.refit_asked", tenant_id=None, actor=actor, subject=model_version, reason=reason
+    )
+    return refit
+
+
+def asked_refits(session: Session, model_version: str) -> list[UUID]:
+    """What was asked for and is not decided, the oldest first."""
+    statement = select(Refit.id).where(Refit.model_version == model_version, Refit.outcome == "asked")
+    return list(session.scalars(statement.order_by(Refit.id)))
+
+
+def list_refits(session: Session, model_version: str, *, limit: int = 100) -> list[Refit]:
+    """The runs, the newest first."""
+    statement = select(Refit).where(Refit.model_version == model_version)
+    return list(session.scalars(statement.order_by(Refit.id.desc()).limit(limit)))
+
+
+def find_refit(session: Session, refit_id: UUID) -> Refit | None:
+    """One run."""
+    return session.get(Refit, refit_id)
+
+
+def newest_label_used(session: Session, model_version: str) -> UUID | None:
+    """The newest label that any density for everybody was made with, whatever became of it.
+
+    So a density that was refused or rolled back is not made again until as many images more are confirmed.
+    """
+    newest = func.max(DensityVersion.details["newest_label"].astext)
+    statement = select(newest).where(
+        DensityVersion.model_version == model_version, DensityVersion.tenant_id.is_(None)
+    )
+    label_id = session.execute(statement).scalar_one()
+    return UUID(label_id) if label_id else None

@@ -1,0 +1,199 @@
+"""How the density that judges everybody comes to change: by what trusted people confirmed, through shadow and gates."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select
+
+from leaktrace.objects import S3ObjectStore
+from leaktrace.queue import ShardQueue
+from leaktrace.records.challengers import count_shadow, find_shadow
+from leaktrace.records.database import transaction
+from leaktrace.records.densities import active_density
+from leaktrace.records.density_models import DensityVersion
+from leaktrace.records.enrolments import Change, enrol_batch, list_enrolments
+from leaktrace.records.labels import NewLabel, add_label
+from leaktrace.records.models import Attribution, Item
+from leaktrace.records.promotions import demote_generator, promote_generator
+from leaktrace.records.refits import ask_refit, list_refits
+from leaktrace.records.rollback import roll_back
+from leaktrace.science.gates import GateRules
+from tests.integration.worker.conftest import MakeWorker
+from tests.submissions import Submissions
+from tests.synthetic import CLASSES, SyntheticAttributor, picture_of
+from worker.challenge import Challenge
+from worker.confirmed import ConfirmedRules
+from worker.enrolment import Enroller
+from worker.process import WorkerProcess
+from worker.refit import RefitRules, Refitter
+from worker.shadow import ShadowRules
+
+LENIENT = GateRules(max_class_loss=0.05, max_golden_change=0.2, max_auroc_loss=0.05)
+
+
+@dataclass
+class Service:
+    """A model of its own, a worker, a tenant, and the jobs that look after the density for everybody."""
+
+    attributor: SyntheticAttributor
+    worker: WorkerProcess
+    submissions: Submissions
+    refitter: Refitter
+    challenge: Challenge
+    enroller: Enroller
+    seeds: Iterator[int] = field(default_factory=lambda: count(20_000))
+
+    @property
+    def engine(self) -> Engine:
+        return self.submissions.engine
+
+    @property
+    def version(self) -> str:
+        return self.attributor.version
+
+    @property
+    def change(self) -> Change:
+        return Change(self.submissions.tenant_id, self.version, CLASSES, actor="cli", reason="a test")
+
+    def submit(self, submissions: Submissions | None = None, **counts: int) -> UUID:
+        names = [name for name, number in counts.items() for _ in range(number)]
+        files = {
+            f"{name}-{seed}": picture_of(name, seed) for name, seed in zip(names, self.seeds, strict=False)
+        }
+        batch_id, shards = (submissions or self.submissions).submit(files, shard_images=64, send=False)
+        for shard_id in shards:
+            self.worker.attribute_shard(shard_id)
+        return batch_id
+
+    def confirm(self, batch_id: UUID, *, trusted: bool = True) -> None:
+        with transaction(self.engine) as session:
+            for name, item in self.submissions.items(batch_id).items():
+                assert item.image_id is not None
+                said = NewLabel("correct", "seen", generator=name.split("-")[0], trusted=trusted)
+                tenant_id = self.submissions.tenant_id
+                add_label(session, tenant_id, image_id=item.image_id, said=said, actor="key:test")
+
+    def last_refit(self) -> tuple[str, str]:
+        with transaction(self.engine) as session:
+            newest = list_refits(session, self.version)[0]
+            return newest.outcome, newest.reason
+
+    def refit(self) -> tuple[str, str]:
+        self.refitter.run(self.attributor)  # type: ignore[arg-type]
+        return self.last_refit()
+
+    def attend(self) -> None:
+        self.challenge.run(self.attributor)  # type: ignore[arg-type]
+
+    def active(self) -> str:
+        with transaction(self.engine) as session:
+            found = active_density(session, self.version)
+            assert found is not None
+            return found.version
+
+    def shadow(self) -> DensityVersion | None:
+        with transaction(self.engine) as session:
+            return find_shadow(session, self.version)
+
+    def answers(self, batch_id: UUID) -> set[tuple[str, str]]:
+        with transaction(self.engine) as session:
+            rows = session.execute(
+                select(Attribution.generator, Attribution.verdict)
+                .join(Item, Item.attribution_id == Attribution.id)
+                .where(Item.batch_id == batch_id)
+            ).all()
+        return {(generator or verdict, verdict) for generator, verdict in rows}
+
+
+@pytest.fixture
+def service(
+    make_worker: MakeWorker,
+    engine: Engine,
+    store: S3ObjectStore,
+    queue: ShardQueue,
+    request: pytest.FixtureRequest,
+) -> Service:
+    attributor = SyntheticAttributor(request.node.name.replace("_", "-"))
+    rules = RefitRules(ConfirmedRules(age=timedelta(0)))
+    refitter = Refitter(engine=engine, store=store, gates=LENIENT, rules=rules)
+    return Service(
+        attributor=attributor,
+        worker=make_worker(attributor),
+        submissions=Submissions(engine, store, queue, tenant=attributor.version),
+        refitter=refitter,
+        challenge=Challenge(
+            engine=engine, store=store, refitter=refitter, gates=LENIENT, rules=ShadowRules(images=10)
+        ),
+        enroller=Enroller(engine=engine, store=store, rules=GateRules()),
+    )
+
+
+def test_few_confirmations_change_nothing(service: Service) -> None:
+    service.confirm(service.submit(alpha=3))
+    assert service.refit() == ("no_change", "3 of 9 newly confirmed images")
+
+
+def test_untrusted_confirmations_do_not_count(service: Service) -> None:
+    service.confirm(service.submit(alpha=12), trusted=False)
+    assert service.refit() == ("no_change", "0 of 9 newly confirmed images")
+
+
+def test_confirmed_images_reach_everybody_through_shadow(service: Service) -> None:
+    first = service.active()
+    service.confirm(service.submit(alpha=6, beta=6))
+    assert service.refit()[0] == "shadow"
+    shadow = service.shadow()
+    assert shadow is not None
+    assert (service.active(), shadow.known_images) == (first, 192)
+    service.attend()
+    assert service.active() == first
+    service.submit(alpha=6, beta=6)
+    service.attend()
+    assert (service.active(), service.last_refit()[0]) == (shadow.version, "published")
+    with transaction(service.engine) as session:
+        assert count_shadow(session, shadow.version).named >= 10
+    assert service.refit() == ("no_change", "0 of 10 newly confirmed images")
+    with transaction(service.engine) as session:
+        roll_back(session, service.version, tenant_id=None, actor="cli", reason="a test")
+    assert (service.active(), service.refit()[0]) == (first, "no_change")
+
+
+def test_asked_refit_is_answered(service: Service) -> None:
+    service.confirm(service.submit(alpha=2))
+    with transaction(service.engine) as session:
+        ask_refit(session, service.version, actor="cli", reason="we looked at them")
+    service.attend()
+    outcome, reason = service.last_refit()
+    assert (outcome, reason.startswith("asked for; 2 of 9 newly confirmed images")) == ("shadow", True)
+
+
+def test_promoted_generator_is_everybodys_until_demoted(service: Service) -> None:
+    other = Submissions(
+        service.engine, service.submissions.store, service.submissions.queue, tenant="other tenant"
+    )
+    batch_id = service.submit(gamma=60)
+    with transaction(service.engine) as session:
+        enrol_batch(session, service.change, name="gamma-1", batch_id=batch_id)
+    service.enroller.run(service.attributor)  # type: ignore[arg-type]
+    with transaction(service.engine) as session:
+        promote_generator(session, service.change, name="gamma-1")
+    service.attend()
+    assert service.shadow() is not None
+    service.submit(other, alpha=6, beta=6)
+    service.attend()
+    assert service.shadow() is None
+    service.enroller.run(service.attributor)  # type: ignore[arg-type]
+    assert service.answers(service.submit(other, gamma=1)) == {("gamma-1", "generator")}
+    with transaction(service.engine) as session:
+        demote_generator(session, service.change, name="gamma-1")
+    service.attend()
+    service.enroller.run(service.attributor)  # type: ignore[arg-type]
+    assert service.answers(service.submit(other, gamma=1)) == {("unseen", "unseen")}
+    assert service.answers(service.submit(gamma=1)) == {("gamma-1", "generator")}
+    with transaction(service.engine) as session:
+        states = [(one.shared, one.state) for one in list_enrolments(session, service.submissions.tenant_id)]
+    assert states == [(True, "undone"), (False, "active")]

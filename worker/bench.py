@@ -1,0 +1,95 @@
+"""Where densities are put together: what everybody's is made of, with enrolled generators set on it, and as files.
+
+A density is always made anew from a list of what stands. Knows nothing of who asked for it, or of whether it is used.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from leaktrace.objects import ObjectStore, density_key
+from leaktrace.records.densities import DensityCheckpoint
+from leaktrace.records.examples import ExampleRow, read_examples
+from leaktrace.records.open_set_models import Enrolment
+from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.enrolment import Examples, enrol, split
+from leaktrace.science.gates import Sample
+
+if TYPE_CHECKING:
+    from leaktrace.science.attributor import Attributor
+
+DENSITY_CONTENT_TYPE = "application/octet-stream"
+VERSION_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Built:
+    """A density, and the held-out examples of each enrolment in it."""
+
+    density: OpenSetDensity
+    held_out: dict[UUID, Sample]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is built on: the model, and a density of it."""
+
+    attributor: "Attributor"
+    base: DensityCheckpoint
+    density: OpenSetDensity
+
+    @property
+    def model_version(self) -> str:
+        """Of the attributor."""
+        return self.attributor.version
+
+    def build(self, session: Session, enrolments: Sequence[Enrolment]) -> Built:
+        """The density with these generators. Raises ValueError when one of them cannot be made."""
+        density, held_out = self.density, {}
+        for enrolment in enrolments:
+            rows = read_examples(session, enrolment.id, model_version=self.model_version)
+            examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
+            parts = split(Examples(examples.embeddings, examples.gates), alpha=self.attributor.alpha)
+            density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
+            held_out[enrolment.id] = Sample(parts.held_out.embeddings, parts.held_out.gates)
+        return Built(density, held_out)
+
+    def golden(self) -> NDArray[np.float32]:
+        """The golden embeddings (G, D) of the model's card."""
+        return np.array(self.attributor.card["golden"]["embeddings"], dtype=np.float32)
+
+
+def calibration_sample(density: OpenSetDensity) -> Sample:
+    """The calibration images of a density. Raises ValueError when it does not carry them."""
+    calibration = density.calibration_
+    if calibration is None:
+        raise ValueError("the shared density carries 0 calibration images, so no gate can be measured")
+    names = np.asarray(density.classes_, dtype=np.str_)[calibration.labels]
+    return Sample(calibration.embeddings, calibration.gates, names)
+
+
+def as_sample(rows: Sequence[ExampleRow], *, dimensions: int) -> Sample:
+    """Stored embeddings and gates (N, D) as arrays; images judged before gates were kept are left out."""
+    usable = [row for row in rows if row.gate is not None]
+    embeddings = [np.asarray(row.embedding, dtype=np.float32) for row in usable]
+    gates = [np.asarray(row.gate, dtype=np.float32) for row in usable]
+    shape = (len(usable), dimensions)
+    return Sample(np.array(embeddings, np.float32).reshape(shape), np.array(gates, np.float32).reshape(shape))
+
+
+def store_artefact(
+    density: OpenSetDensity, store: ObjectStore, *, model_version: str, prefix: str
+) -> DensityCheckpoint:
+    """Put the density into the store under a version that its content names; the row is the caller's to write."""
+    artefact = density.to_bytes()
+    sha256 = hashlib.sha256(artefact).hexdigest()
+    version = f"{prefix}-{sha256[:VERSION_DIGITS]}"
+    key = density_key(model_version, version)
+    store.put(key, artefact, content_type=DENSITY_CONTENT_TYPE)
+    return DensityCheckpoint(version, key, sha256, len(density.embeddings_))

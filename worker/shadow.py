@@ -1,0 +1,183 @@
+"""The challenger in shadow: it judges what the champion answered, and is promoted by the gates or kept with the reason.
+
+It judges from stored embeddings, beside the traffic and not in it, so that no answer waits for it. What it says is
+recorded under its own version and never shown as the answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from leaktrace.logs import get_logger
+from leaktrace.objects import ObjectStore
+from leaktrace.records.audit import record_audit
+from leaktrace.records.challengers import (
+    ShadowScore,
+    count_shadow,
+    find_shadow,
+    images_to_shadow,
+    reject_density,
+    save_judgements,
+)
+from leaktrace.records.database import transaction
+from leaktrace.records.densities import activate_density, active_density, as_checkpoint
+from leaktrace.records.density_models import DensityVersion
+from leaktrace.records.enrolments import accept, refuse
+from leaktrace.records.open_set_models import Enrolment
+from leaktrace.records.refits import record_refit
+from leaktrace.science.gates import Gate, GateRules
+from leaktrace.settings import Settings
+from worker.loaded_models import read_density
+from worker.rejudging import rejudge
+
+if TYPE_CHECKING:
+    from leaktrace.science.attributor import Attributor
+    from leaktrace.science.judging import Judge
+
+IMAGES_A_STEP = 500
+STEPS_A_RUN = 10
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ShadowRules:
+    """When a shadow is decided: after so many named live images, or after so long on what there was."""
+
+    images: int = 500
+    longest: timedelta = timedelta(hours=72)
+
+
+def shadow_rules(settings: Settings) -> ShadowRules:
+    """The bounds that the operator has set."""
+    return ShadowRules(images=settings.shadow_images, longest=timedelta(hours=settings.shadow_hours))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """One look is one call of `watch`; the caller holds the refit's lock."""
+
+    engine: Engine
+    store: ObjectStore
+    gates: GateRules
+    rules: ShadowRules
+
+    def watch(self, attributor: "Attributor") -> None:
+        """Let the challenger judge what is new, then decide if there is enough. Does nothing without a challenger."""
+        with transaction(self.engine) as session:
+            shadow = find_shadow(session, attributor.version)
+            if shadow is None or not self._contends(session, shadow):
+                return
+        density = read_density(as_checkpoint(shadow), self.store)
+        judge = attributor.make_judge(density, version=shadow.version)
+        for _ in range(STEPS_A_RUN):
+            with transaction(self.engine) as session:
+                if self._judge_some(session, shadow, judge) < IMAGES_A_STEP:
+                    break
+        with transaction(self.engine) as session:
+            self._decide(session, session.get_one(DensityVersion, shadow.version))
+
+    def _contends(self, session: Session, shadow: DensityVersion) -> bool:
+        """Whether the champion is still the one that the shadow was measured against; otherwise it is given up."""
+        active = active_density(session, shadow.model_version)
+        if active is not None and active.version == shadow.details["champion"]:
+            return True
+        now = active.version if active is not None else "no density"
+        give_up(session, shadow, outcome=f"{now} answers now, not {shadow.details['champion']}")
+        return False
+
+    def _judge_some(self, session: Session, shadow: DensityVersion, judge: "Judge") -> int:
+        images = images_to_shadow(session, shadow, limit=IMAGES_A_STEP)
+        judged = rejudge(judge, images)
+        rows = [
+            {
+                "density_version": shadow.version,
+                "attribution_id": image.attribution_id,
+                "tenant_id": image.tenant_id,
+                "verdict": one.verdict,
+                "generator": one.generator,
+                "p_value": one.p_value,
+                "reason": one.reason,
+            }
+            for image, one in zip(images, judged, strict=True)
+        ]
+        save_judgements(session, rows)
+        return len(images)
+
+    def _decide(self, session: Session, shadow: DensityVersion) -> None:
+        score = count_shadow(session, shadow.version)
+        age = datetime.now(UTC) - (shadow.shadowed_at or shadow.created_at)
+        gate = shadow_flips(score, age, shadow=self.rules, rules=self.gates)
+        if gate is None:
+            return
+        gates = [*shadow.gates, gate.to_dict()]
+        if gate.passed:
+            _promote(session, shadow, gates=gates, outcome=f"promoted: all gates passed, {gate.detail}")
+        else:
+            _refuse(session, shadow, gates=gates, outcome=gate.detail)
+
+
+def shadow_flips(score: ShadowScore, age: timedelta, *, shadow: ShadowRules, rules: GateRules) -> Gate | None:
+    """The gate on live traffic; None while there is too little of it and time is left.
+
+    It fails early when so many named answers change that no further image could mend it.
+    """
+    limit = rules.max_flips
+    enough = score.named >= shadow.images or age >= shadow.longest
+    hopeless = score.flips > limit * max(shadow.images, score.named)
+    if not enough and not hopeless:
+        return None
+    share = score.flips / max(1, score.named)
+    detail = f"{score.flips} of {score.named} named answers to live images change"
+    if score.named < shadow.images and not hopeless:
+        detail += f" (fewer than {shadow.images} came in {shadow.longest.total_seconds() / 3600:g} hours)"
+    return Gate("shadow_flips", share <= limit and not hopeless, share, limit, detail)
+
+
+def give_up(session: Session, shadow: DensityVersion, *, outcome: str) -> None:
+    """End a shadow that nothing is said against; promotions that came with it enter again with the next one."""
+    reject_density(session, shadow.version, outcome=outcome, gates=shadow.gates)
+    for enrolment_id in _entering(session, shadow):
+        session.get_one(Enrolment, enrolment_id).density_version = None
+    log.info("shadow_given_up", density_version=shadow.version, reason=outcome)
+
+
+def _promote(session: Session, shadow: DensityVersion, *, gates: Sequence[Any], outcome: str) -> None:
+    shadow.gates = list(gates)
+    before = activate_density(session, shadow.version, outcome=outcome)
+    for enrolment_id in _entering(session, shadow):
+        accept(session, enrolment_id, density_version=shadow.version, gates=list(gates))
+    _record(session, shadow, outcome="published", reason=outcome, took_the_place_of=before)
+    log.info("density_promoted", density_version=shadow.version, reason=outcome)
+
+
+def _refuse(session: Session, shadow: DensityVersion, *, gates: Sequence[Any], outcome: str) -> None:
+    reject_density(session, shadow.version, outcome=outcome, gates=gates)
+    for enrolment_id in _entering(session, shadow):
+        refuse(session, enrolment_id, outcome=outcome, gates=list(gates))
+    _record(session, shadow, outcome="refused", reason=outcome)
+    log.info("density_refused", density_version=shadow.version, reason=outcome)
+
+
+def _entering(session: Session, shadow: DensityVersion) -> list[UUID]:
+    """Promotions that would become active with the shadow."""
+    found = [session.get(Enrolment, UUID(each)) for each in shadow.details.get("enrolments", [])]
+    return [one.id for one in found if one is not None and one.state == "pending"]
+
+
+def _record(session: Session, shadow: DensityVersion, *, outcome: str, reason: str, **details: Any) -> None:
+    record_refit(
+        session,
+        shadow.model_version,
+        outcome=outcome,
+        reason=reason,
+        density_version=shadow.version,
+        details=details,
+    )
+    action = "density.promoted" if outcome == "published" else "density.refused"
+    record_audit(session, action, tenant_id=None, actor="system", subject=shadow.version, reason=reason)
