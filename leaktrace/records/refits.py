@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, null, select
 from sqlalchemy.orm import Session
 
 from leaktrace.records.audit import record_audit
@@ -35,9 +35,8 @@ def record_refit(
 
 def ask_refit(session: Session, model_version: str, *, actor: str, reason: str) -> Refit:
     """Ask that the density for everybody is fitted again now."""
-    refit = Refit(
-        model_version=model_version, outcome="asked", reason=reason, actor=actor, decided_at=None, details={}
-    )
+    # NULL itself: for None the column's default would be taken, and the request would look decided.
+    refit = Refit(model_version=model_version, outcome="asked", reason=reason, actor=actor, decided_at=null())
     session.add(refit)
     session.flush()
     record_audit(
