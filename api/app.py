@@ -22,6 +22,7 @@ from api import (
     refits,
     results,
     uploads,
+    webhooks,
 )
 from api.console.app import create_console
 from api.cursors import CursorSeal
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         enrolments,
         density,
         refits,
+        webhooks,
         health,
     ):
         app.include_router(module.router)

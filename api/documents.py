@@ -36,7 +36,7 @@ PROBLEM_HEADERS = {429: ("Retry-After", "RateLimit", "RateLimit-Policy"), 503: (
 HEADERS: dict[str, dict[str, Any]] = {
     name: {"description": description, "required": True, "schema": {"type": kind}}
     for name, description, kind in (
-        ("Location", "The batch's own path.", "string"),
+        ("Location", "The path of what was made or changed.", "string"),
         ("Retry-After", "Seconds after which asking again is worth it.", "integer"),
         ("ETag", "Changes when anything about the batch does; for If-None-Match.", "string"),
         ("RateLimit", "Images left today and seconds until the quota is reset.", "string"),

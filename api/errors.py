@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from api.schemas import Problem, ProblemPart
+from leaktrace.addresses import AddressRefused
 from leaktrace.errors import Conflict, InvalidInput, LeaktraceError, NotFound, Unavailable
 from leaktrace.logs import get_logger
 
@@ -104,6 +105,7 @@ STATUS_OF: dict[type[Exception], int] = {
     Unauthenticated: 401,
     ScopeMissing: 403,
     ForgedRequest: 403,
+    AddressRefused: 403,
     NotFound: 404,
     NotAcceptable: 406,
     Conflict: 409,

@@ -29,6 +29,7 @@ ENROL = "leaktrace.enrol"
 DELETE_BATCHES = "leaktrace.delete_batches"
 TIDY_STORE = "leaktrace.tidy_store"
 CHALLENGE = "leaktrace.challenge"
+DELIVER = "leaktrace.deliver"
 
 # A message that is not acknowledged this long is delivered again. Claims in Postgres make a second delivery harmless,
 # and the sweeper brings lost work back much sooner, so the value only has to outlast the slowest shard.

@@ -6,6 +6,7 @@ the addresses and secrets of the three servers, which the embedded stack or the 
 """
 
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -47,6 +48,10 @@ class Settings(BaseSettings):
     batch_expires_after_hours: int = Field(24, ge=1, description="An unclosed or unfinished batch expires.")
     idempotency_keep_hours: int = Field(48, ge=24)
     presigned_upload_minutes: int = Field(60, ge=1)
+    webhooks_per_tenant: int = Field(20, ge=0)
+    webhook_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="May be sent to although they are not public, and without TLS; for development."
+    )
 
     # The console.
     console_url: str | None = Field(
@@ -90,6 +95,8 @@ class Settings(BaseSettings):
     confirmed_age_seconds: float = Field(3600.0, ge=0, description="Labels count once they are this old.")
     shadow_images: int = Field(500, ge=1, description="Named live images that decide on a density in shadow.")
     shadow_hours: float = Field(72.0, ge=0, description="It is decided then on what there was.")
+    delivery_interval_seconds: float = Field(2.0, gt=0)
+    webhook_timeout_seconds: float = Field(15.0, gt=0, description="For the whole of one try.")
     quarantine_per_tenant: int = Field(20_000, ge=0, description="Unseen images held for a tenant at a time.")
     quarantine_per_batch: int = Field(1_000, ge=0, description="Of those, from one batch.")
     quarantine_per_day: int = Field(2_000, ge=0, description="Of those, from one day (UTC).")

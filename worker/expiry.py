@@ -1,5 +1,5 @@
-"""Ends what is out of time: batches past their `expires_at`, idempotency keys that are no longer promised, and the
-console's sessions.
+"""Ends what is out of time: batches past their `expires_at`, idempotency keys that are no longer promised, the
+console's sessions, and events that tenants were told of long ago.
 
 Guarded by an advisory lock, like the sweeper.
 """
@@ -17,6 +17,7 @@ from leaktrace.records.expiring import (
     purge_idempotency_keys,
 )
 from leaktrace.records.locks import EXPIRY_LOCK, try_lock
+from leaktrace.records.webhooks import purge_events
 
 BATCHES_A_RUN = 100
 SHARDS_A_RUN = 5_000
@@ -33,8 +34,17 @@ def expire(engine: Engine) -> bool:
         shards = _drop_held(engine)
         with transaction(engine) as session:
             keys, visits = purge_idempotency_keys(session), purge_sessions(session)
-    if batches or shards or keys or visits:
-        log.info("expired", batches=batches, shards=shards, idempotency_keys=keys, console_sessions=visits)
+        with transaction(engine) as session:
+            events = purge_events(session)
+    if batches or shards or keys or visits or events:
+        log.info(
+            "expired",
+            batches=batches,
+            shards=shards,
+            idempotency_keys=keys,
+            console_sessions=visits,
+            events=events,
+        )
     return True
 
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
 
+from leaktrace.addresses import AddressRules
 from leaktrace.errors import Unavailable
 from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectStore, connect_store
@@ -28,6 +29,7 @@ from worker.backoff import Backoff
 from worker.challenge import Challenge
 from worker.decoding import FrugalDecoder
 from worker.deletion import Deleter
+from worker.deliveries import Deliverer
 from worker.discovery import Discoverer
 from worker.enrolment import Enroller
 from worker.executor import AttributionExecutor
@@ -46,6 +48,7 @@ from worker.shadow import shadow_rules
 from worker.solitude import Solitude
 from worker.sweeper import SWEEPS_BEFORE_RESENDING, Sweeper
 from worker.tidying import Tidier
+from worker.webhook_sender import WebhookSender
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -92,6 +95,8 @@ class WorkerProcess:
             engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
 
+        self._deliverer = self._make_deliverer(settings)
+
     def ready(self, *, takes_shards: bool) -> None:
         """Say that the worker lives, from now on."""
         self._heartbeat.start(takes_shards=takes_shards)
@@ -105,6 +110,7 @@ class WorkerProcess:
         """Leave in good order, once no task runs any more."""
         self._heartbeat.stop()
         self._decoders.shutdown(cancel_futures=True)
+        self._deliverer.close()
         self._model.executor.close()
         try:
             with transaction(self._engine) as session:
@@ -173,6 +179,24 @@ class WorkerProcess:
             self._challenge.run(self._model.attributor)
         except Unavailable as error:
             log.warning("challenge_broken_off", error=str(error))
+
+    def deliver(self) -> None:
+        """See `Deliverer.run`."""
+        try:
+            self._deliverer.run()
+        except Unavailable as error:
+            log.warning("deliveries_broken_off", error=str(error))
+
+    def _make_deliverer(self, settings: Settings) -> Deliverer:
+        rules = AddressRules(settings.webhook_allowed_networks)
+        sender = WebhookSender(rules=rules, seconds=settings.webhook_timeout_seconds)
+        return Deliverer(
+            self._engine,
+            sender,
+            owner=self.worker_id,
+            lease_seconds=settings.lease_seconds,
+            halt=self._halt,
+        )
 
     def _make_pipeline(self, settings: Settings) -> ShardPipeline:
         limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)

@@ -8,6 +8,7 @@ from typing import Any
 from leaktrace.queue import (
     CHALLENGE,
     DELETE_BATCHES,
+    DELIVER,
     DISCOVER,
     ENROL,
     EXPIRE_BATCHES,
@@ -29,6 +30,7 @@ def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
         DELETE_BATCHES: settings.deletion_interval_seconds,
         TIDY_STORE: settings.tidy_interval_seconds,
         CHALLENGE: settings.challenge_interval_seconds,
+        DELIVER: settings.delivery_interval_seconds,
     }
     return {
         task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}

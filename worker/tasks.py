@@ -9,6 +9,7 @@ from leaktrace.queue import (
     ATTRIBUTE_SHARD,
     CHALLENGE,
     DELETE_BATCHES,
+    DELIVER,
     DISCOVER,
     ENROL,
     EXPIRE_BATCHES,
@@ -72,3 +73,9 @@ def tidy_store() -> None:
 def challenge() -> None:
     """Attend to the density in shadow, to promotions, and to refits that were asked for."""
     current().challenge()
+
+
+@app.task(name=DELIVER)
+def deliver() -> None:
+    """Send the webhooks that are due."""
+    current().deliver()

@@ -30,6 +30,8 @@ SCOPES = (
     "labels:write",
     "density:read",
     "density:write",
+    "webhooks:read",
+    "webhooks:write",
 )
 # What only those who run the service may do. No key has it unless it was asked for by name.
 SERVICE_ADMIN = "service:admin"

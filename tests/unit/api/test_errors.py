@@ -15,7 +15,14 @@ from leaktrace.records.batches import BatchNotFound
 from leaktrace.records.idempotency import IdempotencyKeyInFlight, IdempotencyKeyReused
 from tests.unit.api.asking import ask, offline_app
 
-ROOMS = ("api.", "leaktrace.errors", "leaktrace.objects", "leaktrace.queue", "leaktrace.records")
+ROOMS = (
+    "api.",
+    "leaktrace.addresses",
+    "leaktrace.errors",
+    "leaktrace.objects",
+    "leaktrace.queue",
+    "leaktrace.records",
+)
 PROBLEM_FIELDS = {"type", "title", "status", "code", "detail", "request_id", "errors"}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from api import result_schemas, schemas
+from api import result_schemas, schemas, webhook_schemas
 from api.schemas import BatchCreate, PromisedFile, Promises, RetryRequest
 
 FILE = {"custom_id": "a", "sha256": "0" * 64, "size_bytes": 1}
@@ -22,7 +22,7 @@ SCALARS = (
 KEYS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=64)
 MODELS = [
     model
-    for module in (schemas, result_schemas)
+    for module in (schemas, result_schemas, webhook_schemas)
     for model in vars(module).values()
     if isinstance(model, type) and "json_schema_extra" in getattr(model, "model_config", {})
 ]

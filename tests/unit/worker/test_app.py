@@ -13,6 +13,7 @@ from leaktrace.queue import (
     ATTRIBUTE_SHARD,
     CHALLENGE,
     DELETE_BATCHES,
+    DELIVER,
     DISCOVER,
     ENROL,
     EXPIRE_BATCHES,
@@ -66,6 +67,7 @@ def test_every_name_has_its_door() -> None:
             CHALLENGE,
             ATTRIBUTE_SHARD,
             DELETE_BATCHES,
+            DELIVER,
             DISCOVER,
             ENROL,
             EXPIRE_BATCHES,
@@ -107,6 +109,7 @@ def test_jobs_have_their_intervals(settings: Settings) -> None:
         DELETE_BATCHES: settings.deletion_interval_seconds,
         TIDY_STORE: settings.tidy_interval_seconds,
         CHALLENGE: settings.challenge_interval_seconds,
+        DELIVER: settings.delivery_interval_seconds,
     }
 
 
