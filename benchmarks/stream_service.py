@@ -29,7 +29,7 @@ from leaktrace.science.preprocessing import Preprocessing
 from leaktrace.science.renoising import Schedule
 from leaktrace.science.temperature import fit_temperature
 from worker.quarantine import decide
-from worker.refit import images_until_due
+from worker.triggers import images_until_due
 
 VERSION = "simulated"
 KNOWN, CALIBRATION = 200, 200  # images a known generator

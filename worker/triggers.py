@@ -12,12 +12,11 @@ CONFIRMED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Situation:
-    """What a refit is decided by: newly confirmed images, known ones, the density's age, alarms and requests."""
+    """What a refit is decided by: newly confirmed images, known ones, the density's age, and requests."""
 
     confirmed: int
     known: int
     age: timedelta
-    alarm: str | None = None  # the drift alarm that was raised twice in a row, in words
     asked: bool = False
     in_shadow: str | None = None  # the version that is there already
 
@@ -41,7 +40,6 @@ def decide_refit(situation: Situation, *, max_age: timedelta) -> Decision:
     counted = f"{situation.confirmed} of {needed} newly confirmed images"
     causes = [
         (situation.asked, "asked for"),
-        (situation.alarm is not None, f"drift: {situation.alarm}"),
         (situation.age >= max_age, f"the density is {situation.age.days} days old"),
     ]
     named = "; ".join(words for holds, words in causes if holds)

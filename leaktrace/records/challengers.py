@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from leaktrace.errors import NotFound
 from leaktrace.records.densities import NewDensity, store_density
@@ -158,23 +158,6 @@ def shadow_differences(session: Session, version: str, *, tenant_id: UUID | None
         .order_by(func.count().desc(), before, after)
     )
     return [Difference(*row) for row in session.execute(statement)]
-
-
-def shadow_changes(
-    session: Session, version: str, *, tenant_id: UUID, limit: int
-) -> list[tuple[Attribution, ShadowJudgement]]:
-    """Images of a tenant whose answer would change, the newest first, with both judgements."""
-    before = func.coalesce(Attribution.generator, Attribution.verdict)
-    after = func.coalesce(ShadowJudgement.generator, ShadowJudgement.verdict)
-    statement = (
-        select(Attribution, ShadowJudgement)
-        .options(defer(Attribution.embedding))
-        .join_from(ShadowJudgement, Attribution, Attribution.id == ShadowJudgement.attribution_id)
-        .where(*_of(version, tenant_id), before != after)
-        .order_by(Attribution.id.desc())
-        .limit(limit)
-    )
-    return list(session.execute(statement).tuples())
 
 
 def _of(version: str, tenant_id: UUID | None) -> list[ColumnElement[bool]]:
