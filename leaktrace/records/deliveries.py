@@ -6,7 +6,7 @@ another that sends the same message, under the same id, again. Knows nothing of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -46,7 +46,7 @@ class DueDelivery:
     data: dict[str, Any]
     happened_at: datetime
     url: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
