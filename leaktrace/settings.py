@@ -8,9 +8,17 @@ the addresses and secrets of the three servers, which the embedded stack or the 
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _parts_of_list(value: object) -> object:
+    """Text as an environment variable holds it, cut at its commas; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class Settings(BaseSettings):
@@ -49,9 +57,9 @@ class Settings(BaseSettings):
     idempotency_keep_hours: int = Field(48, ge=24)
     presigned_upload_minutes: int = Field(60, ge=1)
     webhooks_per_tenant: int = Field(20, ge=0)
-    webhook_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (), description="May be sent to although they are not public, and without TLS; for development."
-    )
+    webhook_allowed_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_parts_of_list)
+    ] = Field((), description="May be sent to although not public, and without TLS; with commas between.")
 
     # The console.
     console_url: str | None = Field(
