@@ -35,6 +35,7 @@ from leaktrace.records.readiness import find_serving_model
 router = APIRouter(prefix="/v1/generators", tags=["generators"])
 Name = Annotated[GeneratorName, Path(description="An enrolled generator's name.")]
 ASKED = problems(404, 409, 413, 422, reads="JSON")
+Change = Callable[[Session, records.Change], list[open_set_models.Enrolment]]
 
 
 class NoModel(Unavailable):
@@ -118,10 +119,7 @@ def undo(
     key: GivenKey = None,
 ) -> Response:
     """Take an enrolled generator back; its images go back to the quarantine."""
-
-    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
-        return [records.undo_enrolment(session, change, name=name)]
-
+    change = _of_one(records.undo_enrolment, name)
     return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
 
 
@@ -135,10 +133,7 @@ def promote(
     key: GivenKey = None,
 ) -> Response:
     """Make a generator that your tenant enrolled everybody's, by the gates and through shadow."""
-
-    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
-        return [promotions.promote_generator(session, change, name=name)]
-
+    change = _of_one(promotions.promote_generator, name)
     return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
 
 
@@ -152,11 +147,12 @@ def demote(
     key: GivenKey = None,
 ) -> Response:
     """Take a promotion back: the generator is again its tenant's own."""
-
-    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
-        return [promotions.demote_generator(session, change, name=name)]
-
+    change = _of_one(promotions.demote_generator, name)
     return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+
+
+def _of_one(change_one: Callable[..., open_set_models.Enrolment], name: str) -> Change:
+    return lambda session, change: [change_one(session, change, name=name)]
 
 
 def _ask(
@@ -164,7 +160,7 @@ def _ask(
     call: KeyedCall,
     *,
     reason: str,
-    change: Callable[[Session, records.Change], list[open_set_models.Enrolment]],
+    change: Change,
 ) -> Response:
     def work(session: Session) -> Answer:
         found = change(session, _change(session, call.caller, reason=reason))

@@ -6,7 +6,9 @@ through `start`, `ready`, `halt` and `stop`; the tasks find it with `current`.
 
 import os
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -57,6 +59,15 @@ log = get_logger(__name__)
 _current: "WorkerProcess | None" = None
 
 
+@contextmanager
+def _breaking_off(event: str) -> Iterator[None]:
+    """Log a server that is away as `event`: what was begun is met again at the next run."""
+    try:
+        yield
+    except Unavailable as error:
+        log.warning(event, error=str(error))
+
+
 class WorkerProcess:
     """What a process that takes shards consists of."""
 
@@ -94,7 +105,6 @@ class WorkerProcess:
         self._discoverer = Discoverer(
             engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
-
         self._deliverer = self._make_deliverer(settings)
 
     def ready(self, *, takes_shards: bool) -> None:
@@ -112,11 +122,8 @@ class WorkerProcess:
         self._decoders.shutdown(cancel_futures=True)
         self._deliverer.close()
         self._model.executor.close()
-        try:
-            with transaction(self._engine) as session:
-                remove_worker(session, self.worker_id)
-        except Unavailable as error:
-            log.warning("worker_not_removed", error=str(error))
+        with _breaking_off("worker_not_removed"), transaction(self._engine) as session:
+            remove_worker(session, self.worker_id)
         self._engine.dispose()
         log.info("worker_stopped", worker_id=self.worker_id)
 
@@ -126,66 +133,48 @@ class WorkerProcess:
 
     def sweep(self) -> None:
         """See `Sweeper.sweep`; servers that are away are met again at the next sweep."""
-        try:
+        with _breaking_off("sweep_broken_off"):
             self._sweeper.sweep()
-        except Unavailable as error:
-            log.warning("sweep_broken_off", error=str(error))
 
     def expire_batches(self) -> None:
         """See `expire`."""
-        try:
+        with _breaking_off("expiry_broken_off"):
             expire(self._engine)
-        except Unavailable as error:
-            log.warning("expiry_broken_off", error=str(error))
 
     def refit_density(self) -> None:
         """See `Refitter.run`."""
-        try:
+        with _breaking_off("refit_broken_off"):
             self._refitter.run(self._model.attributor)
-        except Unavailable as error:
-            log.warning("refit_broken_off", error=str(error))
 
     def discover(self) -> None:
         """See `Discoverer.run`."""
-        try:
+        with _breaking_off("discovery_broken_off"):
             self._discoverer.run(self._model.attributor)
-        except Unavailable as error:
-            log.warning("discovery_broken_off", error=str(error))
 
     def enrol(self) -> None:
         """See `Enroller.run`."""
-        try:
+        with _breaking_off("enrolment_broken_off"):
             self._enroller.run(self._model.attributor)
-        except Unavailable as error:
-            log.warning("enrolment_broken_off", error=str(error))
 
     def delete_batches(self) -> None:
         """See `Deleter.run`."""
-        try:
+        with _breaking_off("deletion_broken_off"):
             self._deleter.run()
-        except Unavailable as error:
-            log.warning("deletion_broken_off", error=str(error))
 
     def tidy_store(self) -> None:
         """See `Tidier.run`."""
-        try:
+        with _breaking_off("tidying_broken_off"):
             self._tidier.run()
-        except Unavailable as error:
-            log.warning("tidying_broken_off", error=str(error))
 
     def challenge(self) -> None:
         """See `Challenge.run`."""
-        try:
+        with _breaking_off("challenge_broken_off"):
             self._challenge.run(self._model.attributor)
-        except Unavailable as error:
-            log.warning("challenge_broken_off", error=str(error))
 
     def deliver(self) -> None:
         """See `Deliverer.run`."""
-        try:
+        with _breaking_off("deliveries_broken_off"):
             self._deliverer.run()
-        except Unavailable as error:
-            log.warning("deliveries_broken_off", error=str(error))
 
     def _make_deliverer(self, settings: Settings) -> Deliverer:
         rules = AddressRules(settings.webhook_allowed_networks)

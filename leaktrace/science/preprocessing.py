@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 
 PROTOCOLS: tuple[Protocol, ...] = ("neutral", "paper", "native", "scrambled")
 SCRAMBLED_QUALITIES = (60, 95)
-_GRID_PX = 8
+GRID_PX = 8
 # Raised whenever the same protocol starts to give other pixels, so that models tell the two apart.
 _REVISION = 1
 
@@ -49,8 +49,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {self.protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
-        if self.crop_px < _GRID_PX or self.crop_px % _GRID_PX:
-            raise ValueError(f"crop_px is {self.crop_px}; it must be a positive multiple of {_GRID_PX}")
+        if self.crop_px < GRID_PX or self.crop_px % GRID_PX:
+            raise ValueError(f"crop_px is {self.crop_px}; it must be a positive multiple of {GRID_PX}")
         if self.crops < 1:
             raise ValueError(f"crops is {self.crops}; it must be at least 1")
         if not 1 <= self.jpeg_quality <= 95:
@@ -105,7 +105,7 @@ def content_hash(pixels: Pixels) -> bytes:
 def _on_grid(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixels], bool]:
     """Protocols `neutral` and `native`."""
     canvas, extended = _extended(pixels, preprocessing.crop_px)
-    corners = _spread(canvas.shape[0], canvas.shape[1], preprocessing=preprocessing, grid_px=_GRID_PX)
+    corners = _spread(canvas.shape[0], canvas.shape[1], preprocessing=preprocessing, grid_px=GRID_PX)
     crops = [_cut(canvas, top, left=left, side=preprocessing.crop_px) for top, left in corners]
     if preprocessing.protocol == "neutral":
         crops = [reencode(crop, preprocessing.jpeg_quality) for crop in crops]
@@ -116,7 +116,7 @@ def _scrambled(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixel
     """Random corners, never on the grid: a side without room for that is extended by up to 7 pixels."""
     generator = np.random.default_rng(int.from_bytes(content_hash(pixels)))
     side = preprocessing.crop_px
-    canvas, extended = _extended(pixels, side + _GRID_PX - 1)
+    canvas, extended = _extended(pixels, side + GRID_PX - 1)
     tops, lefts = (_off_grid(length - side) for length in canvas.shape[:2])
     lowest, highest = SCRAMBLED_QUALITIES
     crops = []
@@ -127,7 +127,7 @@ def _scrambled(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixel
 
 
 def _off_grid(span: int) -> list[int]:
-    return [corner for corner in range(span + 1) if corner % _GRID_PX]
+    return [corner for corner in range(span + 1) if corner % GRID_PX]
 
 
 def _paper(pixels: Pixels, preprocessing: Preprocessing) -> list[Pixels]:

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leaktrace.science.preprocessing import SCRAMBLED_QUALITIES, reencode
-from leaktrace.science.training.histories import GRID_PX, History, draw_history
+from leaktrace.science.preprocessing import GRID_PX, SCRAMBLED_QUALITIES, reencode
+from leaktrace.science.training.histories import History, draw_history
 
 QUEUED_BATCHES = 4
 

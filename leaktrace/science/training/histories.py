@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from leaktrace.science.preprocessing import GRID_PX
 from leaktrace.science.training.postprocess import ATTACKS, CHAINED
 
 Pixels = NDArray[np.uint8]
 
 LONGEST = 3
-GRID_PX = 8
 # `crop` moves the grid and does nothing else; a window off the grid is the same thing.
 MOVING = ("crop", "resize down", "resize up", "rotate")
 
