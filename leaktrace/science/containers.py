@@ -56,7 +56,8 @@ def is_cut_short(data: bytes, image_format: str) -> bool:
     if image_format == "WEBP":
         return len(data) < 8 or int.from_bytes(data[4:8], "little") + 8 > len(data)
     if image_format in ("AVIF", "HEIF"):
-        return any(end > len(data) for _, _, end in _boxes(data))
+        last = max((end for _, _, end in _boxes(data)), default=0)
+        return last != len(data)  # past the data: cut inside a box; before its end: inside a box's header
     if image_format == "JPEG":
         return data.rfind(b"\xff\xd9") < 0
     if image_format == "TIFF":
