@@ -4,7 +4,7 @@ They are found by workers; here they are only read. Thumbnails are pictures that
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
@@ -13,23 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import examples
 from api.auth import GeneratorReader
 from api.dependencies import GivenServices
-from api.documents import problems
+from api.documents import jpeg, problems
 from leaktrace.objects import ObjectMissing, thumbnail_key
 from leaktrace.records import open_set_models
 from leaktrace.records.candidates import CandidateNotFound, list_candidates, medoid_hash
 from leaktrace.records.database import transaction
 
 router = APIRouter(prefix="/v1/generators/candidates", tags=["generators"])
-JPEG: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            "image/jpeg": {
-                "schema": {"type": "string", "format": "binary"},
-                "example": "<the bytes of a JPEG>",
-            }
-        }
-    }
-}
 
 
 class Candidate(BaseModel):
@@ -74,7 +64,7 @@ def candidates(services: GivenServices, caller: GeneratorReader) -> Candidates:
 @router.get(
     "/{candidate_id}/medoids/{number}",
     response_class=Response,
-    responses=JPEG | problems(404, 422),
+    responses=jpeg() | problems(404, 422),
 )
 def medoid(
     candidate_id: Annotated[UUID, Path(description="The candidate's `id`.")],

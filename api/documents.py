@@ -58,6 +58,13 @@ def problems(*statuses: int, reads: str | None = None) -> dict[int | str, dict[s
     return described
 
 
+def jpeg() -> dict[int | str, dict[str, Any]]:
+    """The `responses` entry of a success that is a small picture."""
+    example = "<the bytes of a JPEG>"
+    schema = {"type": "string", "format": "binary"}
+    return {200: {"content": {"image/jpeg": {"schema": schema, "example": example}}}}
+
+
 def _describe(status: int, shown: tuple[str, str]) -> dict[str, Any]:
     title = HTTPStatus(status).phrase
     code, detail = shown

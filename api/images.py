@@ -11,15 +11,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.auth import BatchWriter, ResultReader
 from api.dependencies import BatchId, GivenServices, Services
-from api.documents import problems, with_headers
+from api.documents import jpeg, problems, with_headers
 from api.errors import MalformedMultipart, QuotaUsedUp
 from api.limits import quota_headers
 from api.receiving import Intake
 from api.result_schemas import Attribution, NearestImages, build_attribution, build_neighbour
 from api.schemas import MAX_CUSTOM_ID_CHARACTERS, UploadAnswers
+from leaktrace.errors import NotFound
 from leaktrace.logs import get_logger
+from leaktrace.objects import ObjectMissing, thumbnail_key
 from leaktrace.records.batches import find_uploading_batch
 from leaktrace.records.database import transaction
+from leaktrace.records.items import find_hash
 from leaktrace.records.keys import Caller
 from leaktrace.records.nearest import find_nearest
 from leaktrace.records.results import find_attribution
@@ -49,8 +52,21 @@ UPLOAD_BODY: dict[str, Any] = {
     },
 }
 
+# A picture of given content never changes, but only whoever may see it may keep it.
+THUMBNAIL_HEADERS = {
+    "Cache-Control": "private, max-age=86400, immutable",
+    "Vary": "Authorization, Cookie",
+    "X-Content-Type-Options": "nosniff",
+}
+
 router = APIRouter(prefix="/v1")
 log = get_logger(__name__)
+
+
+class ThumbnailNotFound(NotFound):
+    """The image is there, but no picture of it was drawn."""
+
+    code = "thumbnail_not_found"
 
 
 @router.post(
@@ -115,6 +131,29 @@ def nearest(
             session, caller.tenant_id, image_id=image_id, limit=limit, model_version=model_version
         )
         return NearestImages(model_version=version, data=[build_neighbour(one) for one in found])
+
+
+@router.get(
+    "/images/{image_id}/thumbnail",
+    response_class=Response,
+    responses=jpeg() | problems(404, 422),
+    tags=["results"],
+)
+def thumbnail(
+    image_id: Annotated[UUID, Path(description="The image's `id`, as results give it.")],
+    services: GivenServices,
+    caller: ResultReader,
+) -> Response:
+    """A small picture of one image, drawn when it was decoded; its longest side has at most 256 pixels."""
+    with transaction(services.engine) as session:
+        sha256 = find_hash(session, caller.tenant_id, image_id=image_id)
+    try:
+        body = services.store.get(thumbnail_key(caller.tenant_id, sha256))
+    except ObjectMissing as error:
+        raise ThumbnailNotFound(
+            f"image {image_id} has no thumbnail: it has not been decoded since thumbnails are made, or could not be"
+        ) from error
+    return Response(body, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
 
 
 def require_quota(quota: Quota) -> None:

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     )
     console_idle_minutes: int = Field(60, ge=1, description="A session at rest this long is over.")
     console_session_hours: int = Field(12, ge=1, description="Any session is over after this long.")
+    console_blur_thumbnails: bool = Field(True, description="Thumbnails show once they are pointed at.")
 
     # The worker.
     model: str = Field("starter", description="Name of a shipped model or a model folder.")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaktrace.science.density import OpenSetDensity
-from leaktrace.science.images import DecodeLimits, decode
+from leaktrace.science.images import DecodeLimits, Show, decode
 from leaktrace.science.preprocessing import PreparedImage, Preprocessing, prepare
 
 CLASSES = ("alpha", "beta", "real")
@@ -69,8 +69,13 @@ class FakeAttributor:
     def use_density(self, density: OpenSetDensity, *, version: str) -> None:
         self.density, self.density_version = density, version
 
-    def prepare(self, data: bytes, *, limits: DecodeLimits | None = None) -> PreparedImage:
-        return prepare(decode(data, limits=limits or DecodeLimits()), PREPROCESSING)
+    def prepare(
+        self, data: bytes, *, limits: DecodeLimits | None = None, show: Show | None = None
+    ) -> PreparedImage:
+        decoded = decode(data, limits=limits or DecodeLimits())
+        if show is not None:
+            show(decoded)
+        return prepare(decoded, PREPROCESSING)
 
     def attribute(self, images: Sequence[PreparedImage]) -> list[FakeAttribution]:
         return [self._attribution(image) for image in images]

@@ -16,7 +16,7 @@ from PIL import Image as Picture
 
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.encoder import Embedded, EncoderConfig
-from leaktrace.science.images import DecodeLimits, decode
+from leaktrace.science.images import DecodeLimits, Show, decode
 from leaktrace.science.judging import Attribution, Judge, Thresholds
 from leaktrace.science.model import ModelConfig, ProtoLeakNet
 from leaktrace.science.model_folder import Model
@@ -125,8 +125,13 @@ class SyntheticAttributor:
     def use_density(self, density: OpenSetDensity, *, version: str) -> None:
         self._judge = self.make_judge(density, version=version)
 
-    def prepare(self, data: bytes, *, limits: DecodeLimits | None = None) -> PreparedImage:
-        return prepare(decode(data, limits=limits or DecodeLimits()), self.model.preprocessing)
+    def prepare(
+        self, data: bytes, *, limits: DecodeLimits | None = None, show: Show | None = None
+    ) -> PreparedImage:
+        decoded = decode(data, limits=limits or DecodeLimits())
+        if show is not None:
+            show(decoded)
+        return prepare(decoded, self.model.preprocessing)
 
     def attribute(
         self, images: Sequence[PreparedImage], *, judges: Sequence[Judge | None] | None = None

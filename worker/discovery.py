@@ -4,19 +4,17 @@ One run at a time (advisory lock), each tenant in a transaction of its own, so t
 nothing. A tenant's images are only ever compared with one another and with what the model knows.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
-from PIL import Image as Picture
 from sqlalchemy import Engine
 
 from leaktrace.errors import Unavailable
 from leaktrace.logs import get_logger
-from leaktrace.objects import ObjectStore, image_key, thumbnail_key
+from leaktrace.objects import ObjectMissing, ObjectStore, image_key, thumbnail_key
 from leaktrace.records.candidates import FoundGroup, save_groups
 from leaktrace.records.database import transaction
 from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
@@ -30,12 +28,12 @@ from leaktrace.records.quarantine import (
 from leaktrace.science.discovery import DiscoveryRules, Group, discover
 from leaktrace.science.images import ImageRefused, decode
 from worker.quarantine import fill_quarantine
+from worker.thumbnails import draw_thumbnail, store_thumbnail
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
 
 IMAGES_A_RUN = 5_000
-THUMBNAIL_PX = 192
 # A group from one batch, day and format may be a batch's subject or format instead of a generator.
 ONE_SOURCE_CONFIDENCE = 0.5
 
@@ -90,19 +88,17 @@ class Discoverer:
     def _draw_thumbnails(self, tenant_id: UUID, medoids: Sequence[HeldImage]) -> None:
         for one in medoids:
             try:
-                thumbnail = draw_thumbnail(self.store.get(image_key(tenant_id, one.sha256)))
-                self.store.put(thumbnail_key(tenant_id, one.sha256), thumbnail, content_type="image/jpeg")
+                self._draw_thumbnail(tenant_id, one.sha256)
             except (ImageRefused, Unavailable) as error:
                 log.warning("thumbnail_not_drawn", image_id=str(one.image_id), error=str(error))
 
-
-def draw_thumbnail(data: bytes) -> bytes:
-    """A small JPEG of an image's bytes, for people to look at. Raises ImageRefused."""
-    picture = Picture.fromarray(decode(data).pixels)
-    picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    def _draw_thumbnail(self, tenant_id: UUID, sha256: str) -> None:
+        """Draw what was not drawn when the image was attributed."""
+        try:
+            self.store.size(thumbnail_key(tenant_id, sha256))
+        except ObjectMissing:
+            thumbnail = draw_thumbnail(decode(self.store.get(image_key(tenant_id, sha256))))
+            store_thumbnail(self.store, thumbnail, tenant_id=tenant_id, sha256=sha256)
 
 
 def sources_of(members: Sequence[HeldImage]) -> dict[str, int]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from leaktrace.logs import get_logger
-from leaktrace.objects import ObjectMissing, ObjectStore, image_key, staged_key
+from leaktrace.objects import ObjectMissing, ObjectStore, ObjectStoreUnavailable, image_key, staged_key
 from leaktrace.records.leases import LeasedItem
 from leaktrace.records.outcomes import Failure, Outcome, VerifiedImage
 from leaktrace.science.fingerprint import perceptual_hash
 from leaktrace.science.images import ImageRefused
+from worker.decoding import Decoded
+from worker.thumbnails import store_thumbnail
 
 if TYPE_CHECKING:
     from leaktrace.science.preprocessing import PreparedImage
@@ -37,12 +39,13 @@ class ImageWork:
 
 @dataclass(frozen=True)
 class Preparation:
-    """A work whose image is ready for the model, and the seconds that took by stage."""
+    """A work whose image is ready for the model, the seconds that took by stage, and a thumbnail if there is one."""
 
     work: ImageWork
     image: VerifiedImage
     prepared: "PreparedImage"
     seconds: dict[str, float]
+    thumbnail: bytes | None
 
 
 def plan(items: Iterable[LeasedItem]) -> list[ImageWork]:
@@ -59,11 +62,11 @@ def plan(items: Iterable[LeasedItem]) -> list[ImageWork]:
 
 
 class Preparer:
-    """Prepares single images; safe to use from many threads. `prepare` raises `ImageRefused` for a bad one."""
+    """Prepares single images; safe to use from many threads. `decode` raises `ImageRefused` for a bad one."""
 
-    def __init__(self, store: ObjectStore, prepare: "Callable[[bytes], PreparedImage]") -> None:
+    def __init__(self, store: ObjectStore, decode: Callable[[bytes], Decoded]) -> None:
         self._store = store
-        self._prepare = prepare
+        self._decode = decode
 
     def begin(self, work: ImageWork, *, tenant_id: UUID) -> Preparation | Outcome:
         """The prepared image, or the outcome when there is nothing left for the model to do.
@@ -85,7 +88,10 @@ class Preparer:
         if work.attribution_id is not None:
             return _outcome(work, image=image, attribution_id=work.attribution_id)
         fetched = time.perf_counter()
-        return self._decode(work, image, data, seconds={"fetch": fetched - started})
+        preparation = self._prepare(work, image, data, seconds={"fetch": fetched - started})
+        if isinstance(preparation, Preparation) and preparation.thumbnail is not None:
+            self._keep_thumbnail(preparation.thumbnail, tenant_id=tenant_id, sha256=work.sha256)
+        return preparation
 
     def _fetch(self, work: ImageWork, tenant_id: UUID) -> bytes:
         if work.staged_item is not None:
@@ -96,20 +102,27 @@ class Preparer:
         if work.staged_item is not None:
             self._store.copy(staged_key(tenant_id, work.staged_item), image_key(tenant_id, work.sha256))
 
-    def _decode(
+    def _keep_thumbnail(self, thumbnail: bytes, *, tenant_id: UUID, sha256: str) -> None:
+        """Store it if that can be done: an image without a thumbnail is attributed all the same."""
+        try:
+            store_thumbnail(self._store, thumbnail, tenant_id=tenant_id, sha256=sha256)
+        except ObjectStoreUnavailable as error:
+            log.warning("thumbnail_not_stored", sha256=sha256, error=str(error))
+
+    def _prepare(
         self, work: ImageWork, image: VerifiedImage, data: bytes, *, seconds: dict[str, float]
     ) -> Preparation | Outcome:
         started = time.perf_counter()
         try:
-            prepared = self._prepare(data)
-            fingerprint = perceptual_hash(prepared.crops)
+            decoded = self._decode(data)
+            fingerprint = perceptual_hash(decoded.prepared.crops)
         except ImageRefused as refusal:
             return _failed(work, refusal.code, refusal.detail, image=image)
         except Exception as error:  # a fault of ours on this one image, which must not sink its neighbours
             log.exception("image_not_prepared", sha256=work.sha256)
             detail = f"The image could not be prepared: {type(error).__name__}."
             return _failed(work, "attribution_failed", detail, image=image)
-        header = prepared.header
+        header = decoded.prepared.header
         described = replace(
             image,
             format=header.format,
@@ -118,7 +131,7 @@ class Preparer:
             perceptual_hash=fingerprint,
         )
         took = {**seconds, "decode": time.perf_counter() - started}
-        return Preparation(work, described, prepared, took)
+        return Preparation(work, described, decoded.prepared, took, decoded.thumbnail)
 
 
 def _failed(work: ImageWork, code: str, detail: str, *, image: VerifiedImage | None = None) -> Outcome:

@@ -43,6 +43,7 @@ def render(
         "navigation": entries_for(visitor),
         "forgery_token": forgery_token(request, services),
         "theme": theme if theme in THEMES else "system",
+        "thumbnails": "blurred" if services.settings.console_blur_thumbnails else "plain",
         "here": request.url.path,
     }
     text = templates.get_template(template).render({**every_page, **context})

@@ -12,18 +12,13 @@ from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, defer
 
-from leaktrace.errors import Conflict, NotFound
+from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
-from leaktrace.records.models import Attribution, Image
+from leaktrace.records.items import find_hash
+from leaktrace.records.models import Attribution
 from leaktrace.records.open_set_models import Label
 
 LabelKind = Literal["confirm", "correct", "appeal"]
-
-
-class ImageNotFound(NotFound):
-    """The tenant has no such image."""
-
-    code = "image_not_found"
 
 
 class NothingToConfirm(Conflict):
@@ -60,7 +55,7 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
         ImageNotFound: the tenant has no such image.
         NothingToConfirm: a confirmation of an image without a verdict, or with an inconclusive one.
     """
-    sha256 = _hash_of(session, tenant_id, image_id=image_id)
+    sha256 = find_hash(session, tenant_id, image_id=image_id)
     seen = _latest_attribution(session, image_id)
     label = Label(
         tenant_id=tenant_id,
@@ -95,7 +90,7 @@ def list_labels(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[La
     Raises:
         ImageNotFound: the tenant has no such image.
     """
-    sha256 = _hash_of(session, tenant_id, image_id=image_id)
+    sha256 = find_hash(session, tenant_id, image_id=image_id)
     statement = select(Label).where(Label.tenant_id == tenant_id, Label.sha256 == sha256)
     return list(session.scalars(statement.order_by(Label.id.desc())))
 
@@ -129,14 +124,6 @@ def _settle(standing: Standing) -> Standing:
     if judgement is not None and appeal is not None and judgement.id > appeal.id:
         return Standing(judgement, None)
     return standing
-
-
-def _hash_of(session: Session, tenant_id: UUID, *, image_id: UUID) -> str:
-    statement = select(Image.sha256).where(Image.tenant_id == tenant_id, Image.id == image_id)
-    sha256 = session.execute(statement).scalar_one_or_none()
-    if sha256 is None:
-        raise ImageNotFound(f"there is no image {image_id}")
-    return sha256
 
 
 def _latest_attribution(session: Session, image_id: UUID) -> Attribution | None:

@@ -13,7 +13,7 @@ import numpy as np
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
 from leaktrace.science.encoder import Embedded
 from leaktrace.science.golden import GOLDEN_IMAGES, golden_image
-from leaktrace.science.images import DecodeLimits, decode
+from leaktrace.science.images import DecodeLimits, Show, decode
 from leaktrace.science.inference import InferencePass, choose_device
 from leaktrace.science.judging import Attribution, Judge, Thresholds
 from leaktrace.science.model_folder import (
@@ -91,9 +91,22 @@ class Attributor:
         """Swap the density whole. Raises ValueError when it was fitted for another model or other classes."""
         self._judge = self.make_judge(density, version=version)
 
-    def prepare(self, data: bytes, *, limits: DecodeLimits | None = None) -> PreparedImage:
-        """Decode a file and cut its crops; thread-safe, on the CPU. Raises ImageRefused."""
-        return prepare(decode(data, limits=limits or DecodeLimits()), self.model.preprocessing)
+    def prepare(
+        self,
+        data: bytes,
+        *,
+        limits: DecodeLimits | None = None,
+        show: Show | None = None,
+    ) -> PreparedImage:
+        """Decode a file and cut its crops; thread-safe, on the CPU. Raises ImageRefused.
+
+        `show` is given the decoded image, for whoever wants a picture of it; it must leave the pixels as they are.
+        """
+        decoded = decode(data, limits=limits or DecodeLimits())
+        prepared = prepare(decoded, self.model.preprocessing)
+        if show is not None:
+            show(decoded)
+        return prepared
 
     def attribute(
         self, images: Sequence[PreparedImage], *, judges: Sequence[Judge | None] | None = None

@@ -144,6 +144,7 @@ class DecodedImage:
     sha256: str
 
 
+Show = Callable[[DecodedImage], None]  # gives somebody an image to look at
 DEFAULT_LIMITS = DecodeLimits()
 
 

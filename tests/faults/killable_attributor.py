@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from leaktrace.science.images import DecodeLimits
+from leaktrace.science.images import DecodeLimits, Show
 from leaktrace.science.preprocessing import PreparedImage
 from tests.attributors import FakeAttribution, FakeAttributor
 
@@ -23,10 +23,12 @@ class KillableAttributor(FakeAttributor):
         super().__init__()
         self.failing: set[str] = set()
 
-    def prepare(self, data: bytes, *, limits: DecodeLimits | None = None) -> PreparedImage:
+    def prepare(
+        self, data: bytes, *, limits: DecodeLimits | None = None, show: Show | None = None
+    ) -> PreparedImage:
         if data.endswith(KILL):
             os.kill(os.getpid(), signal.SIGKILL)
-        prepared = super().prepare(data, limits=limits)
+        prepared = super().prepare(data, limits=limits, show=show)
         if data.endswith(FAIL):
             self.failing.add(prepared.sha256)
         return prepared

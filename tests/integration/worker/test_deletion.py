@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine, func, select
 
-from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, S3ObjectStore, image_key
+from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, S3ObjectStore, image_key, thumbnail_key
 from leaktrace.records.database import transaction
 from leaktrace.records.deletion import accept_deletion
 from leaktrace.records.locks import DELETION_LOCK, try_lock
@@ -42,9 +42,11 @@ def test_all_goes_and_is_audited(
         "key:test",
         {"items": 5, "images": 5},
     )
-    for sha256 in hashes:
+    for key in (
+        key(submissions.tenant_id, sha256) for sha256 in hashes for key in (image_key, thumbnail_key)
+    ):
         with pytest.raises(ObjectMissing):
-            store.size(image_key(submissions.tenant_id, sha256))
+            store.size(key)
 
 
 def test_shared_image_stays(

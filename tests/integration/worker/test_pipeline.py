@@ -1,13 +1,21 @@
 """One shard after the other through a real database and object store, and what is recorded of each image."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 from uuid import UUID
 
 import numpy as np
 import pytest
 from sqlalchemy import Engine, update
 
-from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, S3ObjectStore, image_key, staged_key
+from leaktrace.objects import (
+    ObjectMissing,
+    ObjectStoreUnavailable,
+    S3ObjectStore,
+    image_key,
+    staged_key,
+    thumbnail_key,
+)
 from leaktrace.records.batches import cancel_batch
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution, Image, Item, Shard
@@ -42,6 +50,9 @@ class PatchyStore(S3ObjectStore):
             raise ObjectStoreUnavailable(f"{key}: internal error")
         return self._real.get(key)
 
+    def put(self, key: str, body: bytes | IO[bytes], *, content_type: str) -> None:
+        self._real.put(key, body, content_type=content_type)
+
     def delete(self, keys: list[str]) -> None:
         self._real.delete(keys)
 
@@ -54,6 +65,16 @@ def attribution_of(engine: Engine, item: Item) -> Attribution:
 def image_of(engine: Engine, item: Item) -> Image:
     with transaction(engine) as session:
         return session.get_one(Image, item.image_id)
+
+
+def test_attributed_image_has_thumbnail(
+    worker: WorkerProcess, submissions: Submissions, engine: Engine, store: S3ObjectStore
+) -> None:
+    batch_id, (shard_id,) = submissions.submit(pictures(1, first_seed=2600), send=False)
+    worker.attribute_shard(shard_id)
+    (item,) = submissions.items(batch_id).values()
+    image = image_of(engine, item)
+    assert store.get(thumbnail_key(image.tenant_id, image.sha256)).startswith(b"\xff\xd8")
 
 
 def test_batch_is_attributed_completely(worker: WorkerProcess, submissions: Submissions) -> None:

@@ -1,15 +1,19 @@
 """Decoding within a budget of pixels: small images side by side, large ones one after the other."""
 
 import threading
+from io import BytesIO
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Picture
 
 from leaktrace.science.images import DecodeLimits, ImageRefused
+from tests.attributors import FakeAttributor
 from tests.submissions import picture, wait_until
 from worker.decoding import FrugalDecoder, PixelBudget
+from worker.thumbnails import LONGEST_SIDE_PX
 
 SECONDS = 10
 
@@ -75,13 +79,29 @@ def test_failure_gives_room_back() -> None:
 def test_decoder_holds_the_image() -> None:
     seen: list[int] = []
 
-    def prepare(data: bytes, *, limits: DecodeLimits) -> Any:
+    def prepare(data: bytes, *, limits: DecodeLimits, show: Any) -> Any:
+        assert show is not None
         seen.append(decoder._budget._free)
         return len(data), limits.max_pixels
 
     decoder = FrugalDecoder(prepare, DecodeLimits(max_pixels=20_000))
     data = picture(1)
-    assert (decoder(data), seen) == ((len(data), 20_000), [20_000 - 128 * 128])
+    assert (decoder(data).prepared, seen) == ((len(data), 20_000), [20_000 - 128 * 128])
+
+
+def test_decoder_draws_a_thumbnail() -> None:
+    decoded = FrugalDecoder(FakeAttributor().prepare, DecodeLimits())(picture(1, side=512))
+    assert decoded.thumbnail is not None
+    assert Picture.open(BytesIO(decoded.thumbnail)).size == (LONGEST_SIDE_PX, LONGEST_SIDE_PX)
+
+
+def test_failed_thumbnail_fails_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_image: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("worker.decoding.draw_thumbnail", fail)
+    decoded = FrugalDecoder(FakeAttributor().prepare, DecodeLimits())(picture(1))
+    assert (decoded.thumbnail, decoded.prepared.header.width) == (None, 128)
 
 
 def test_refused_header_takes_no_room() -> None:

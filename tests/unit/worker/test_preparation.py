@@ -2,23 +2,24 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
 
-from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, image_key, staged_key
+from leaktrace.objects import ObjectMissing, ObjectStoreUnavailable, image_key, staged_key, thumbnail_key
 from leaktrace.records.leases import LeasedItem
 from leaktrace.records.outcomes import Failure, Outcome
 from leaktrace.science.images import ImageHeader
 from leaktrace.science.preprocessing import PreparedImage
+from worker.decoding import Decoded
 from worker.preparation import ImageWork, Preparation, Preparer, plan
 
 TENANT = UUID(int=1)
 IMAGE = UUID(int=2)
 DATA = b"the bytes of an image"
 SHA256 = hashlib.sha256(DATA).hexdigest()
+THUMBNAIL = b"a small picture"
 
 
 class DictStore:
@@ -40,15 +41,27 @@ class DictStore:
     def copy(self, source: str, target: str) -> None:
         self.objects[target] = self.objects[source]
 
+    def put(self, key: str, body: bytes, *, content_type: str) -> None:
+        assert content_type == "image/jpeg"
+        self.objects[key] = body
 
-def prepare(_data: bytes) -> Any:
-    return PreparedImage(
+
+class FullStore(DictStore):
+    """A store that takes nothing more."""
+
+    def put(self, key: str, body: bytes, *, content_type: str) -> None:
+        raise ObjectStoreUnavailable(f"no room for {len(body)} bytes of {content_type} under {key}")
+
+
+def decode(_data: bytes) -> Decoded:
+    prepared = PreparedImage(
         crops=np.zeros((1, 3, 32, 32), dtype=np.uint8),
         header=ImageHeader("PNG", 300, 200),
         sha256=SHA256,
         content_hash=bytes(32),
         extended=False,
     )
+    return Decoded(prepared, THUMBNAIL)
 
 
 def work(
@@ -58,9 +71,9 @@ def work(
 
 
 def begin(
-    store: DictStore, given: ImageWork, *, prepare: Callable[[bytes], Any] = prepare
+    store: DictStore, given: ImageWork, *, decode: Callable[[bytes], Decoded] = decode
 ) -> Preparation | Outcome:
-    return Preparer(store, prepare).begin(given, tenant_id=TENANT)  # type: ignore[arg-type]
+    return Preparer(store, decode).begin(given, tenant_id=TENANT)  # type: ignore[arg-type]
 
 
 def code_of(outcome: Preparation | Outcome) -> str:
@@ -132,6 +145,17 @@ def test_false_staged_image_is_dropped() -> None:
     assert image_key(TENANT, SHA256) not in store.objects
 
 
+def test_thumbnail_is_kept() -> None:
+    store = DictStore({image_key(TENANT, SHA256): DATA})
+    begin(store, work())
+    assert store.objects[thumbnail_key(TENANT, SHA256)] == THUMBNAIL
+
+
+def test_unkept_thumbnail_fails_no_image() -> None:
+    prepared = begin(FullStore({image_key(TENANT, SHA256): DATA}), work())
+    assert isinstance(prepared, Preparation)
+
+
 def test_missing_object_is_outcome() -> None:
     assert code_of(begin(DictStore(), work())) == "object_missing"
 
@@ -143,8 +167,8 @@ def test_absent_store_is_no_outcome() -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError()])
 def test_our_fault_fails_one_image(error: BaseException) -> None:
-    def broken(_data: bytes) -> Any:
+    def broken(_data: bytes) -> Decoded:
         raise error
 
-    outcome = begin(DictStore({image_key(TENANT, SHA256): DATA}), work(), prepare=broken)
+    outcome = begin(DictStore({image_key(TENANT, SHA256): DATA}), work(), decode=broken)
     assert code_of(outcome) == "attribution_failed"

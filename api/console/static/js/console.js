@@ -51,4 +51,16 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRF-Token"] = scriptToken();
 });
 
+/* An image without a thumbnail shows the sign behind it. Errors of images do not bubble, hence the capture; those of
+   before this script ran are found by their size. */
+function markMissing(image) {
+  image.closest(".thumbnail")?.classList.add("thumbnail-missing");
+}
+document.addEventListener("error", (event) => {
+  if (event.target instanceof HTMLImageElement) markMissing(event.target);
+}, { capture: true });
+for (const image of document.querySelectorAll(".thumbnail img")) {
+  if (image.complete && image.src && image.naturalWidth === 0) markMissing(image);
+}
+
 connectLive();
