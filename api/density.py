@@ -3,13 +3,14 @@
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from api.auth import DensityReader, DensityWriter
+from api.auth import DensityReader, DensityWriter, require_scope_of
 from api.dependencies import GivenServices
 from api.documents import problems
-from api.enrolment_schemas import Densities, Density, Reasoned, RolledBack
+from api.enrolment_schemas import Densities, Density, Rollback, RolledBack
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
 from leaktrace.records import density_models
 from leaktrace.records.database import transaction
+from leaktrace.records.keys import SERVICE_ADMIN
 from leaktrace.records.readiness import find_serving_model
 from leaktrace.records.rollback import NothingToRollBack, list_densities, roll_back
 
@@ -30,16 +31,19 @@ def densities(services: GivenServices, caller: DensityReader) -> Densities:
 
 @router.post("/rollback", response_model=RolledBack, responses=problems(409, 413, 422, reads="JSON"))
 def rollback(
-    body: Reasoned, request: Request, services: GivenServices, caller: DensityWriter, key: GivenKey = None
+    body: Rollback, request: Request, services: GivenServices, caller: DensityWriter, key: GivenKey = None
 ) -> Response:
-    """Go back to your own density before this one, and to its enrolments. It holds from the next shard on."""
+    """Go back to the density before this one, and to its enrolments or promotions. It holds from the next shard on."""
+    if body.scope == "shared":
+        require_scope_of(caller, SERVICE_ADMIN)
+    tenant_id = caller.tenant_id if body.scope == "own" else None
 
     def work(session: Session) -> Answer:
         model = find_serving_model(session)
         if model is None:
             raise NothingToRollBack("no model has been registered")
         restored = roll_back(
-            session, model.version, tenant_id=caller.tenant_id, actor=caller.actor, reason=body.reason
+            session, model.version, tenant_id=tenant_id, actor=caller.actor, reason=body.reason
         )
         return Answer(200, RolledBack(version=restored))
 

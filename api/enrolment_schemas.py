@@ -139,8 +139,19 @@ class Densities(BaseModel):
     data: list[Density]
 
 
+class Rollback(BaseModel):
+    """Whose density goes back to the one before, and why."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.ROLLBACK})
+
+    scope: Literal["own", "shared"] = Field(
+        "own", description='"own": yours. "shared": everybody\'s, which needs the scope service:admin.'
+    )
+    reason: Reason
+
+
 class RolledBack(BaseModel):
-    """The version that judges your images from now on; null: the shared one."""
+    """The version that judges from now on; null: the shared one judges your images."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.ROLLED_BACK})
 

@@ -274,6 +274,7 @@ DENSITIES: list[Any] = [
         ]
     }
 ]
+ROLLBACK: list[Any] = [{"scope": "own", "reason": "the batch was mixed"}]
 ROLLED_BACK: list[Any] = [{"version": None}]
 REFIT: dict[str, Any] = {
     "id": EXAMPLE_ID,
@@ -285,6 +286,22 @@ REFIT: dict[str, Any] = {
     "at": EXAMPLE_TIME,
     "decided_at": EXAMPLE_TIME,
 }
+SHADOW_IMAGES: list[Any] = [
+    {
+        "data": [
+            {
+                "image_id": EXAMPLE_ID,
+                "sha256": EXAMPLE_SHA256,
+                "before": "sdxl-1.0",
+                "after": "unseen",
+                "p_before": 0.06,
+                "p_after": 0.04,
+                "reason": "It fits no known generator: the best p-value is 0.04, at most alpha = 0.05.",
+            }
+        ],
+        "next_cursor": None,
+    }
+]
 SHADOW_REPORT: list[Any] = [
     {
         "version": "starter-density-8e1b37aa90cc",

@@ -7,10 +7,14 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import examples
+from api.schemas import Sha256
 
 
 class Refit(BaseModel):
-    """One look at the density for everybody, also when nothing came of it. `reason` says why."""
+    """One look at the density for everybody, also when nothing came of it. `reason` says why.
+
+    While `asked`: for a refit, or, with a `density_version`, for the promotion of that one.
+    """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [examples.REFIT]})
 
@@ -52,3 +56,26 @@ class ShadowReport(BaseModel):
     named: int = Field(description="Of those, images to which a generator was named.")
     flips: int = Field(description="Of the named ones, those whose answer differs.")
     differences: list[ShadowDifference]
+
+
+class ShadowImage(BaseModel):
+    """One image as it was answered, and as the density in shadow would answer it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    image_id: UUID
+    sha256: Sha256
+    before: str = Field(description="A generator, unseen or inconclusive.")
+    after: str
+    p_before: float
+    p_after: float
+    reason: str = Field(description="Why the density in shadow would say so.")
+
+
+class ShadowImages(BaseModel):
+    """A page of images, the newest first; the next one by `cursor=<next_cursor>` until that is null."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.SHADOW_IMAGES})
+
+    data: list[ShadowImage]
+    next_cursor: str | None

@@ -1,8 +1,9 @@
 """The routes of the density for everybody: its refits, and what one in shadow would say of the caller's images."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.auth import DensityReader, ServiceAdmin
@@ -11,11 +12,16 @@ from api.documents import problems
 from api.enrolment_schemas import Reasoned
 from api.enrolments import NoModel
 from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
-from api.refit_schemas import Refit, Refits, ShadowDifference, ShadowReport
-from leaktrace.records.challengers import count_shadow, find_density, shadow_differences
+from api.refit_schemas import Refit, Refits, ShadowDifference, ShadowImage, ShadowImages, ShadowReport
+from leaktrace.records.challengers import (
+    count_shadow,
+    find_density,
+    list_judged_twice,
+    shadow_differences,
+)
 from leaktrace.records.database import transaction
 from leaktrace.records.readiness import find_serving_model
-from leaktrace.records.refits import ask_refit, list_refits
+from leaktrace.records.refits import ask_promotion, ask_refit, list_refits
 
 router = APIRouter(prefix="/v1/density", tags=["density"])
 Version = Annotated[
@@ -49,6 +55,32 @@ def refit(
     return answer_once(services, KeyedCall(caller, request, key, body), work=work)
 
 
+@router.post(
+    "/{version}/promote",
+    status_code=202,
+    response_model=Refit,
+    responses=problems(404, 409, 413, 422, reads="JSON"),
+)
+def promote(
+    version: Version,
+    body: Reasoned,
+    request: Request,
+    services: GivenServices,
+    caller: ServiceAdmin,
+    key: GivenKey = None,
+) -> Response:
+    """Let a density for everybody answer now: one in shadow, by its gates, or one that did before. A worker decides."""
+
+    def work(session: Session) -> Answer:
+        asked = ask_promotion(
+            session, version, tenant_id=caller.tenant_id, actor=caller.actor, reason=body.reason
+        )
+        session.refresh(asked)
+        return Answer(202, Refit.model_validate(asked))
+
+    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+
+
 @router.get("/{version}/shadow", response_model=ShadowReport, responses=problems(404, 422))
 def shadow(version: Version, services: GivenServices, caller: DensityReader) -> ShadowReport:
     """What a density says, or said, in shadow of your images, beside what they were answered."""
@@ -62,4 +94,33 @@ def shadow(version: Version, services: GivenServices, caller: DensityReader) -> 
         named=score.named,
         flips=score.flips,
         differences=[ShadowDifference.model_validate(one) for one in found],
+    )
+
+
+@router.get("/{version}/shadow/images", response_model=ShadowImages, responses=problems(400, 404, 422))
+def shadow_images(
+    version: Version,
+    services: GivenServices,
+    caller: DensityReader,
+    changed: Annotated[bool, Query(description="Only images whose answer would change.")] = True,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Annotated[str | None, Query(max_length=2048)] = None,
+) -> ShadowImages:
+    """List your images as they were answered and as a density in shadow would answer them, the newest first."""
+    listing = ("shadow-images", caller.tenant_id, version, changed)
+    position = services.cursors.open(cursor, listing=listing)
+    with transaction(services.engine) as session:
+        find_density(session, version, tenant_id=caller.tenant_id)
+        found = list_judged_twice(
+            session,
+            version,
+            tenant_id=caller.tenant_id,
+            changed=changed,
+            limit=limit + 1,
+            before=UUID(position) if position else None,
+        )
+    page, more = found[:limit], len(found) > limit
+    return ShadowImages(
+        data=[ShadowImage.model_validate(one) for one in page],
+        next_cursor=services.cursors.seal(str(page[-1].attribution_id), listing=listing) if more else None,
     )

@@ -20,7 +20,7 @@ from leaktrace.records.enrolments import refuse
 from leaktrace.records.locks import REFIT_LOCK, try_lock
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.records.promotions import open_promotions, standing_promotions, withdraw_promotion
-from leaktrace.records.refits import asked_refits
+from leaktrace.records.refits import asked_promotions, asked_refits
 from leaktrace.science.gates import GateRules
 from worker.bench import Bench
 from worker.contest import Contest, Draft, known_part
@@ -55,12 +55,16 @@ class Challenge:
                 return False
             with transaction(self.engine) as session:
                 asked = asked_refits(session, attributor.version)
+                densities = asked_promotions(session, attributor.version)
                 promotions = open_promotions(session, attributor.version)
             for refit_id in asked:
                 self.refitter.consider(attributor, asked=refit_id)
             for promotion in promotions:
                 self._attend(promotion, attributor)
-            Shadow(engine=self.engine, store=self.store, gates=self.gates, rules=self.rules).watch(attributor)
+            shadow = Shadow(engine=self.engine, store=self.store, gates=self.gates, rules=self.rules)
+            for density in densities:
+                shadow.decide_asked(density)
+            shadow.watch(attributor)
         return True
 
     def _attend(self, promotion: Enrolment, attributor: "Attributor") -> None:

@@ -32,6 +32,7 @@ from worker.challenge import Challenge
 from worker.decoding import FrugalDecoder
 from worker.deletion import Deleter
 from worker.deliveries import Deliverer
+from worker.density_watch import DensityWatch
 from worker.discovery import Discoverer
 from worker.enrolment import Enroller
 from worker.executor import AttributionExecutor
@@ -89,6 +90,7 @@ class WorkerProcess:
         self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self._pipeline = self._make_pipeline(settings)
         self._heartbeat = self._make_heartbeat()
+        self._density_watch = DensityWatch(engine, store, self._model)
         self._sweeper = Sweeper(
             engine=engine,
             queue=queue,
@@ -110,6 +112,7 @@ class WorkerProcess:
     def ready(self, *, takes_shards: bool) -> None:
         """Say that the worker lives, from now on."""
         self._heartbeat.start(takes_shards=takes_shards)
+        self._density_watch.start()
         log.info("worker_ready", worker_id=self.worker_id, model_version=self._model.version)
 
     def halt(self) -> None:
@@ -119,6 +122,7 @@ class WorkerProcess:
     def stop(self) -> None:
         """Leave in good order, once no task runs any more."""
         self._heartbeat.stop()
+        self._density_watch.stop()
         self._decoders.shutdown(cancel_futures=True)
         self._deliverer.close()
         self._model.executor.close()

@@ -4,8 +4,8 @@ It judges from stored embeddings, beside the traffic and not in it, so that no a
 recorded under its own version and never shown as the answer.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -26,10 +26,12 @@ from leaktrace.records.challengers import (
 )
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import activate_density, active_density, as_checkpoint
-from leaktrace.records.density_models import DensityVersion
+from leaktrace.records.density_models import DensityVersion, Refit
 from leaktrace.records.enrolments import accept, refuse
 from leaktrace.records.open_set_models import Enrolment
+from leaktrace.records.promotions import restore_promotions
 from leaktrace.records.refits import record_refit
+from leaktrace.records.rollback import enrolments_of
 from leaktrace.science.gates import Gate, GateRules
 from leaktrace.settings import Settings
 from worker.loaded_models import read_density
@@ -121,6 +123,37 @@ class Shadow:
         else:
             _refuse(session, shadow, gates=gates, outcome=gate.detail)
 
+    def decide_asked(self, asked: Refit) -> None:
+        """Promote what a person asked for: one that answered before, or one in shadow as far as its images allow.
+
+        A refusal leaves a density in shadow there.
+        """
+        with transaction(self.engine) as session:
+            chosen = session.get_one(DensityVersion, asked.density_version)
+            if chosen.state == "retired":
+                _bring_back(session, chosen, asked=asked)
+            elif chosen.state == "shadow" and self._contends(session, chosen):
+                self._decide_now(session, chosen, asked=asked)
+            else:
+                _answer(
+                    session, asked, outcome="refused", reason=f"{chosen.version} is {chosen.state} by now"
+                )
+
+    def _decide_now(self, session: Session, shadow: DensityVersion, *, asked: Refit) -> None:
+        gate = live_gate(count_shadow(session, shadow.version), rules=self.gates)
+        if gate.passed:
+            outcome = f"promoted by {asked.actor}: all gates passed so far, {gate.detail}"
+            _promote(session, shadow, gates=[*shadow.gates, gate.to_dict()], outcome=outcome, asked=asked)
+        else:
+            _answer(session, asked, outcome="refused", reason=f"{gate.detail}; it stays in shadow")
+
+
+def live_gate(score: ShadowScore, *, rules: GateRules) -> Gate:
+    """How many named answers to live images change, and whether that is few enough."""
+    share = score.flips / max(1, score.named)
+    detail = f"{score.flips} of {score.named} named answers to live images change"
+    return Gate("shadow_flips", share <= rules.max_flips, share, rules.max_flips, detail)
+
 
 def shadow_flips(score: ShadowScore, age: timedelta, *, shadow: ShadowRules, rules: GateRules) -> Gate | None:
     """The gate on live traffic; None while there is too little of it and time is left.
@@ -132,11 +165,11 @@ def shadow_flips(score: ShadowScore, age: timedelta, *, shadow: ShadowRules, rul
     hopeless = score.flips > limit * max(shadow.images, score.named)
     if not enough and not hopeless:
         return None
-    share = score.flips / max(1, score.named)
-    detail = f"{score.flips} of {score.named} named answers to live images change"
+    gate = live_gate(score, rules=rules)
+    detail = gate.detail
     if score.named < shadow.images and not hopeless:
         detail += f" (fewer than {shadow.images} came in {shadow.longest.total_seconds() / 3600:g} hours)"
-    return Gate("shadow_flips", share <= limit and not hopeless, share, limit, detail)
+    return replace(gate, passed=gate.passed and not hopeless, detail=detail)
 
 
 def give_up(session: Session, shadow: DensityVersion, *, outcome: str) -> None:
@@ -147,13 +180,42 @@ def give_up(session: Session, shadow: DensityVersion, *, outcome: str) -> None:
     log.info("shadow_given_up", density_version=shadow.version, reason=outcome)
 
 
-def _promote(session: Session, shadow: DensityVersion, *, gates: Sequence[Any], outcome: str) -> None:
+def _promote(
+    session: Session,
+    shadow: DensityVersion,
+    *,
+    gates: Sequence[Any],
+    outcome: str,
+    asked: Refit | None = None,
+) -> None:
     shadow.gates = list(gates)
     before = activate_density(session, shadow.version, outcome=outcome)
     for enrolment_id in _entering(session, shadow):
         accept(session, enrolment_id, density_version=shadow.version, gates=list(gates))
-    _record(session, shadow, outcome="published", reason=outcome, took_the_place_of=before)
+    details = {"took_the_place_of": before}
+    _record(session, shadow, outcome="published", reason=outcome, asked=asked, details=details)
     log.info("density_promoted", density_version=shadow.version, reason=outcome)
+
+
+def _bring_back(session: Session, chosen: DensityVersion, *, asked: Refit) -> None:
+    """Let a density answer again that did before, with the promotions that it was made with."""
+    outcome = f"brought back by {asked.actor}: {asked.reason}"
+    before = activate_density(session, chosen.version, outcome=outcome)
+    restore_promotions(session, chosen.model_version, kept=enrolments_of(chosen), reason=asked.reason)
+    details = {"took_the_place_of": before}
+    _record(session, chosen, outcome="published", reason=outcome, asked=asked, details=details)
+    log.info("density_promoted", density_version=chosen.version, reason=outcome)
+
+
+def _answer(session: Session, asked: Refit, *, outcome: str, reason: str) -> None:
+    record_refit(
+        session,
+        asked.model_version,
+        outcome=outcome,
+        reason=reason,
+        density_version=asked.density_version,
+        asked=asked.id,
+    )
 
 
 def _refuse(session: Session, shadow: DensityVersion, *, gates: Sequence[Any], outcome: str) -> None:
@@ -170,7 +232,15 @@ def _entering(session: Session, shadow: DensityVersion) -> list[UUID]:
     return [one.id for one in found if one is not None and one.state == "pending"]
 
 
-def _record(session: Session, shadow: DensityVersion, *, outcome: str, reason: str, **details: Any) -> None:
+def _record(
+    session: Session,
+    shadow: DensityVersion,
+    *,
+    outcome: str,
+    reason: str,
+    asked: Refit | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
     record_refit(
         session,
         shadow.model_version,
@@ -178,6 +248,8 @@ def _record(session: Session, shadow: DensityVersion, *, outcome: str, reason: s
         reason=reason,
         density_version=shadow.version,
         details=details,
+        asked=asked.id if asked is not None else None,
     )
     action = "density.promoted" if outcome == "published" else "density.refused"
-    record_audit(session, action, tenant_id=None, actor="system", subject=shadow.version, reason=reason)
+    actor = asked.actor if asked is not None else "system"
+    record_audit(session, action, tenant_id=None, actor=actor, subject=shadow.version, reason=reason)

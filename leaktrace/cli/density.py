@@ -1,7 +1,7 @@
-"""`leaktrace density`: which density versions there are, and back to the one before.
+"""`leaktrace density`: which density versions there are, back to the one before, and what becomes of everybody's.
 
-A tenant rolls back its own through the API. The shared one is the operator's: `--shared` works straight in the
-database, as `leaktrace keys` does, so whoever may reach the database may do it, and no key is needed.
+A tenant rolls back its own. What concerns everybody needs a key with the scope service:admin; `--database` does without
+key and API, straight in the database, as `leaktrace keys` does.
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaktrace.cli.connection import KeyOption, UrlOption, connect
+from leaktrace.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy.orm import Session
 
+    from leaktrace.client.answers import Refit
     from leaktrace.records.models import ModelVersion
 
-density = typer.Typer(no_args_is_help=True, help="Density versions: list them, roll one back.")
+density = typer.Typer(no_args_is_help=True, help="Density versions: list, promote, roll back, refit.")
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
+DatabaseOption = Annotated[
+    bool, typer.Option("--database", help="Straight in the database, without key and API.")
+]
+VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="As `density list` shows it.")]
 
 
 @density.command("list")
@@ -39,44 +48,83 @@ def list_versions(*, url: UrlOption = None, key: KeyOption = None) -> None:
 @density.command("rollback")
 def rollback(
     *,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
-    shared: Annotated[
-        bool, typer.Option("--shared", help="The density for everybody, straight in the database.")
-    ] = False,
+    reason: ReasonOption,
+    shared: Annotated[bool, typer.Option("--shared", help="The density for everybody.")] = False,
+    database: DatabaseOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Go back to the density before; workers follow at their next shard."""
-    if shared:
+    """Go back to the density before; it answers from each worker's next shard on, and is on all within seconds."""
+    if database and not shared:
+        raise typer.BadParameter("--database rolls back everybody's density: say --shared too")
+    if database:
         restored = _roll_back_shared(reason)
     else:
         with connect(url, key) as client:
-            restored = client.open_set.roll_back(reason=reason)
+            restored = client.open_set.roll_back(reason=reason, shared=shared)
     typer.echo(f"in force: {restored or 'the shared density'}")
 
 
-@density.command("refit")
-def refit(*, reason: Annotated[str, typer.Option(help="Why; kept with the refit.")]) -> None:
-    """Ask for a refit of the density for everybody now, straight in the database; a worker decides within seconds."""
-    from leaktrace.cli.keys import open_records
-    from leaktrace.records.refits import ask_refit
+@density.command("promote")
+def promote(
+    version: VersionArgument, *, reason: ReasonOption, url: UrlOption = None, key: KeyOption = None
+) -> None:
+    """Let a density in shadow answer everybody now, by its gates; or one that answered before, again."""
+    with connect(url, key) as client:
+        asked = client.open_set.promote_density(version, reason=reason)
+        _tell(client.open_set.wait_for_refit(asked.id))
 
-    with open_records() as session:
-        asked = ask_refit(session, serving_model(session).version, actor="cli", reason=reason)
-        typer.echo(f"asked for: {asked.id}; see `leaktrace density refits`")
+
+@density.command("shadow")
+def shadow(
+    version: VersionArgument,
+    *,
+    images: Annotated[int, typer.Option(min=0, help="Show so many images whose answer would change.")] = 20,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Show which of your images a density that is or was in shadow would answer otherwise."""
+    from itertools import islice
+
+    from rich.table import Table
+
+    from leaktrace.cli.terminal import output, styled
+
+    with connect(url, key) as client:
+        report = client.open_set.shadow(version)
+        changed = list(islice(client.open_set.shadow_images(version), images))
+    typer.echo(f"{report.images} images judged, {report.flips} of {report.named} named answers would change")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("image", "answered", "p", "would be", "p", "why"):
+        table.add_column(title)
+    for one in changed:
+        numbers = (f"{one.p_before:.3f}", f"{one.p_after:.3f}")
+        table.add_row(one.image_id, one.before, numbers[0], one.after, numbers[1], styled(one.reason, ""))
+    if changed:
+        output().print(table)
+
+
+@density.command("refit")
+def refit(
+    *, reason: ReasonOption, database: DatabaseOption = False, url: UrlOption = None, key: KeyOption = None
+) -> None:
+    """Ask for a refit of the density for everybody now; a worker decides within seconds."""
+    if database:
+        typer.echo(f"asked for: {_ask_refit(reason)}; see `leaktrace density refits`")
+        return
+    with connect(url, key) as client:
+        _tell(client.open_set.wait_for_refit(client.open_set.ask_refit(reason=reason).id))
 
 
 @density.command("refits")
-def refits() -> None:
-    """List the refits, also those that changed nothing, straight from the database."""
+def refits(*, url: UrlOption = None, key: KeyOption = None) -> None:
+    """List the looks at the density for everybody, also those that changed nothing."""
     from rich.table import Table
 
-    from leaktrace.cli.keys import open_records
     from leaktrace.cli.terminal import output, styled
-    from leaktrace.records.refits import list_refits
 
-    with open_records() as session:
-        found = list_refits(session, serving_model(session).version)
+    with connect(url, key) as client:
+        found = client.open_set.refits()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("at (UTC)", "outcome", "reason", "version"):
         table.add_column(title)
@@ -90,14 +138,13 @@ def serving_model(session: "Session") -> "ModelVersion":
     """The model that workers serve.
 
     Raises:
-        NothingToRollBack: none has been registered.
+        InvalidInput: none has been registered.
     """
     from leaktrace.records.readiness import find_serving_model
-    from leaktrace.records.rollback import NothingToRollBack
 
     model = find_serving_model(session)
     if model is None:
-        raise NothingToRollBack("no model has been registered; start a worker")
+        raise InvalidInput("no model has been registered; start a worker")
     return model
 
 
@@ -108,3 +155,17 @@ def _roll_back_shared(reason: str) -> str | None:
     with open_records() as session:
         model = serving_model(session)
         return roll_back(session, model.version, tenant_id=None, actor="cli", reason=reason)
+
+
+def _ask_refit(reason: str) -> "UUID":
+    from leaktrace.cli.keys import open_records
+    from leaktrace.records.refits import ask_refit
+
+    with open_records() as session:
+        return ask_refit(session, serving_model(session).version, actor="cli", reason=reason).id
+
+
+def _tell(decided: "Refit") -> None:
+    typer.echo(f"{decided.outcome}: {decided.reason}")
+    if decided.outcome == "refused":
+        raise typer.Exit(1)

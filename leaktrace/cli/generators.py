@@ -125,6 +125,51 @@ def split(
             _tell(client.open_set.wait(one.id))
 
 
+@generators.command("promote")
+def promote(
+    name: Annotated[str, typer.Argument(help="A generator that your tenant enrolled.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Make an enrolled generator everybody's, by the gates and through shadow; see `generators enrolments`."""
+    with connect(url, key) as client:
+        asked = client.open_set.promote(name, reason=reason)
+    typer.echo(f"{asked.name}: asked for; it answers once it has passed the gates and the shadow")
+
+
+@generators.command("demote")
+def demote(
+    name: Annotated[str, typer.Argument(help="A generator that was promoted.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Take a promotion back: the generator is its tenant's own again."""
+    with connect(url, key) as client:
+        _tell(client.open_set.wait(client.open_set.demote(name, reason=reason).id))
+
+
+@generators.command("enrolments")
+def list_enrolments(*, url: UrlOption = None, key: KeyOption = None) -> None:
+    """List what was asked for, enrolments and promotions, and what became of it, the newest first."""
+    from rich.table import Table
+
+    from leaktrace.cli.terminal import output, styled
+
+    with connect(url, key) as client:
+        found = client.open_set.enrolments()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("generator", "for", "state", "asked (UTC)", "outcome"):
+        table.add_column(title)
+    for one in found:
+        asked, whose = f"{one.created_at:%Y-%m-%d %H:%M}", "everybody" if one.shared else "the tenant"
+        table.add_row(one.name, whose, one.state, asked, styled(one.outcome or "", ""))
+    output().print(table)
+
+
 def _tell(enrolment: "Enrolment") -> None:
     typer.echo(f"{enrolment.name}: {enrolment.state} ({enrolment.outcome})")
     for gate in enrolment.gates:

@@ -4,12 +4,21 @@ A part of the client, reached as `client.open_set`; it speaks through the client
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from leaktrace.client.answers import Candidate, Density, Enrolment, read_answer
+from leaktrace.client.answers import (
+    Candidate,
+    Density,
+    Enrolment,
+    Refit,
+    ShadowImage,
+    ShadowReport,
+    read_answer,
+)
 from leaktrace.client.errors import WaitTimedOut
+from leaktrace.client.polling import page_params
 from leaktrace.client.transport import Transport, json_of
 
 PAUSE_SECONDS = 1.0
@@ -83,9 +92,65 @@ class OpenSet:
         """Density versions for everybody and the tenant's own, the newest first."""
         return [read_answer(Density, entry) for entry in self._read("/v1/density")]
 
-    def roll_back(self, *, reason: str) -> str | None:
-        """Go back to the tenant's own density before; returns it, or None where everybody's judges again."""
-        document = json_of(self._send("/v1/density/rollback", {"reason": reason}))
+    def promote(self, name: str, *, reason: str) -> Enrolment:
+        """Make a generator that the tenant enrolled everybody's; needs the scope service:admin."""
+        return self._ask(f"/v1/generators/{name}/promote", {"reason": reason})[0]
+
+    def demote(self, name: str, *, reason: str) -> Enrolment:
+        """Take a promotion back; needs the scope service:admin."""
+        return self._ask(f"/v1/generators/{name}/demote", {"reason": reason})[0]
+
+    def refits(self) -> list[Refit]:
+        """The looks at the density for everybody, the newest first, also those that changed nothing."""
+        return [read_answer(Refit, entry) for entry in self._read("/v1/density/refits")]
+
+    def ask_refit(self, *, reason: str) -> Refit:
+        """Have the density for everybody fitted again now; needs the scope service:admin."""
+        return read_answer(Refit, json_of(self._send("/v1/density/refits", {"reason": reason})))
+
+    def promote_density(self, version: str, *, reason: str) -> Refit:
+        """Let a density in shadow, or one that answered before, answer everybody; needs the scope service:admin."""
+        path = f"/v1/density/{version}/promote"
+        return read_answer(Refit, json_of(self._send(path, {"reason": reason})))
+
+    def wait_for_refit(self, refit_id: str, *, timeout_seconds: float = 60.0) -> Refit:
+        """The refit or promotion that was asked for, once a worker has decided it.
+
+        Raises:
+            WaitTimedOut: no worker has decided it in time.
+        """
+        deadline = self._clock() + timeout_seconds
+        while self._clock() < deadline:
+            for refit in self.refits():
+                if refit.id == refit_id and refit.is_decided:
+                    return refit
+            self._sleep(PAUSE_SECONDS)
+        raise WaitTimedOut(f"{refit_id} was not decided in {timeout_seconds:g} s; is a worker alive?")
+
+    def shadow(self, version: str) -> ShadowReport:
+        """How often a density in shadow would answer the tenant's images otherwise."""
+        return read_answer(
+            ShadowReport, json_of(self._transport.request("GET", f"/v1/density/{version}/shadow"))
+        )
+
+    def shadow_images(self, version: str, *, changed: bool = True) -> Iterator[ShadowImage]:
+        """The tenant's images that a density in shadow would answer otherwise, or all it judged, the newest first."""
+        path, cursor = f"/v1/density/{version}/shadow/images", None
+        while True:
+            params = page_params(changed=str(changed).lower(), cursor=cursor)
+            page = json_of(self._transport.request("GET", path, params=params))
+            yield from (read_answer(ShadowImage, entry) for entry in page["data"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def roll_back(self, *, reason: str, shared: bool = False) -> str | None:
+        """Go back to the density before; returns it, or None where everybody's judges the tenant's images again.
+
+        `shared` does so for everybody and needs the scope service:admin.
+        """
+        body = {"reason": reason, "scope": "shared" if shared else "own"}
+        document = json_of(self._send("/v1/density/rollback", body))
         version = document["version"]
         return None if version is None else str(version)
 

@@ -16,7 +16,11 @@ from sqlalchemy.orm import Session
 from leaktrace.errors import NotFound
 from leaktrace.records.densities import NewDensity, store_density
 from leaktrace.records.density_models import DensityVersion, ShadowJudgement
-from leaktrace.records.models import Attribution
+from leaktrace.records.models import Attribution, Image
+
+# The answer in one word: the generator that was named, or the verdict.
+_BEFORE = func.coalesce(Attribution.generator, Attribution.verdict)
+_AFTER = func.coalesce(ShadowJudgement.generator, ShadowJudgement.verdict)
 
 
 class DensityNotFound(NotFound):
@@ -65,6 +69,20 @@ class Difference:
     before: str
     after: str
     images: int
+
+
+@dataclass(frozen=True)
+class JudgedTwice:
+    """One image as the champion answered it and as the challenger would."""
+
+    attribution_id: UUID
+    image_id: UUID
+    sha256: str
+    before: str
+    after: str
+    p_before: float
+    p_after: float
+    reason: str
 
 
 def find_shadow(session: Session, model_version: str) -> DensityVersion | None:
@@ -148,8 +166,7 @@ def count_shadow(session: Session, version: str, *, tenant_id: UUID | None = Non
 
 def shadow_differences(session: Session, version: str, *, tenant_id: UUID | None = None) -> list[Difference]:
     """How often each answer became which: of all tenants, or of one; the most frequent first."""
-    before = func.coalesce(Attribution.generator, Attribution.verdict).label("before")
-    after = func.coalesce(ShadowJudgement.generator, ShadowJudgement.verdict).label("after")
+    before, after = _BEFORE.label("before"), _AFTER.label("after")
     statement = (
         select(before, after, func.count())
         .join_from(ShadowJudgement, Attribution, Attribution.id == ShadowJudgement.attribution_id)
@@ -158,6 +175,42 @@ def shadow_differences(session: Session, version: str, *, tenant_id: UUID | None
         .order_by(func.count().desc(), before, after)
     )
     return [Difference(*row) for row in session.execute(statement)]
+
+
+def list_judged_twice(
+    session: Session,
+    version: str,
+    *,
+    tenant_id: UUID,
+    changed: bool,
+    limit: int,
+    before: UUID | None = None,
+) -> list[JudgedTwice]:
+    """A tenant's images that both judged, the newest first: those whose answer changes, or all.
+
+    `before` begins behind an attribution.
+    """
+    statement = (
+        select(
+            Attribution.id,
+            Attribution.image_id,
+            Image.sha256,
+            _BEFORE,
+            _AFTER,
+            Attribution.p_value,
+            ShadowJudgement.p_value,
+            ShadowJudgement.reason,
+        )
+        .join_from(ShadowJudgement, Attribution, Attribution.id == ShadowJudgement.attribution_id)
+        .join(Image, Image.id == Attribution.image_id)
+        .where(*_of(version, tenant_id))
+    )
+    if changed:
+        statement = statement.where(_BEFORE != _AFTER)
+    if before is not None:
+        statement = statement.where(Attribution.id < before)
+    rows = session.execute(statement.order_by(Attribution.id.desc()).limit(limit))
+    return [JudgedTwice(*row) for row in rows]
 
 
 def _of(version: str, tenant_id: UUID | None) -> list[ColumnElement[bool]]:

@@ -10,8 +10,16 @@ from uuid import UUID
 from sqlalchemy import func, null, select
 from sqlalchemy.orm import Session
 
+from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
+from leaktrace.records.challengers import find_density
 from leaktrace.records.density_models import DensityVersion, Refit
+
+
+class NotPromotable(Conflict):
+    """Only a density for everybody that is in shadow, or that answered before, can be promoted."""
+
+    code = "not_promotable"
 
 
 def record_refit(
@@ -45,9 +53,46 @@ def ask_refit(session: Session, model_version: str, *, actor: str, reason: str) 
     return refit
 
 
+def ask_promotion(session: Session, version: str, *, tenant_id: UUID, actor: str, reason: str) -> Refit:
+    """Ask that a density for everybody answers from now on: one in shadow, or one that did before.
+
+    Raises:
+        DensityNotFound, NotPromotable
+    """
+    chosen = find_density(session, version, tenant_id=tenant_id)
+    if chosen.tenant_id is not None or chosen.state not in ("shadow", "retired"):
+        scope = "is everybody's" if chosen.tenant_id is None else "is a tenant's own"
+        raise NotPromotable(
+            f"{version} {scope} and {chosen.state}; only everybody's in shadow or retired can be promoted"
+        )
+    refit = Refit(
+        model_version=chosen.model_version,
+        density_version=version,
+        outcome="asked",
+        reason=reason,
+        actor=actor,
+        decided_at=null(),
+    )
+    session.add(refit)
+    session.flush()
+    record_audit(
+        session, "density.promotion_asked", tenant_id=None, actor=actor, subject=version, reason=reason
+    )
+    return refit
+
+
 def asked_refits(session: Session, model_version: str) -> list[UUID]:
-    """What was asked for and is not decided, the oldest first."""
-    statement = select(Refit.id).where(Refit.model_version == model_version, Refit.outcome == "asked")
+    """Refits that were asked for and are not decided, the oldest first."""
+    return [one.id for one in _asked(session, model_version) if one.density_version is None]
+
+
+def asked_promotions(session: Session, model_version: str) -> list[Refit]:
+    """Promotions of a density that were asked for and are not decided, the oldest first."""
+    return [one for one in _asked(session, model_version) if one.density_version is not None]
+
+
+def _asked(session: Session, model_version: str) -> list[Refit]:
+    statement = select(Refit).where(Refit.model_version == model_version, Refit.outcome == "asked")
     return list(session.scalars(statement.order_by(Refit.id)))
 
 

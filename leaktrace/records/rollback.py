@@ -49,7 +49,7 @@ def roll_back(
         before.state, before.retired_at = "active", None
         session.flush()
     if tenant_id is None:
-        restore_promotions(session, model_version, kept=_enrolments_of(before), reason=reason)
+        restore_promotions(session, model_version, kept=enrolments_of(before), reason=reason)
     else:
         _restore_enrolments(session, tenant_id, before, model_version=model_version, reason=reason)
     restored = before.version if before is not None else None
@@ -93,7 +93,7 @@ def _restore_enrolments(
     reason: str,
 ) -> None:
     """Let the enrolments that stand be those of the restored density, for every later density is made from them."""
-    kept = _enrolments_of(restored)
+    kept = enrolments_of(restored)
     for enrolment in standing_enrolments(session, tenant_id, model_version=model_version):
         if enrolment.id not in kept:
             withdraw(session, enrolment.id, outcome=f"rolled back: {reason}")
@@ -103,7 +103,8 @@ def _restore_enrolments(
             restored_one.state, restored_one.outcome = "active", f"restored by a rollback: {reason}"
 
 
-def _enrolments_of(density: DensityVersion | None) -> set[UUID]:
+def enrolments_of(density: DensityVersion | None) -> set[UUID]:
+    """The enrolments that a density was made with."""
     return {UUID(each) for each in density.details.get("enrolments", [])} if density is not None else set()
 
 

@@ -43,6 +43,8 @@ ROUTES = [
     ("GET", "/v1/density/refits", "density:read"),
     ("POST", "/v1/density/refits", "service:admin"),
     ("GET", "/v1/density/any-1/shadow", "density:read"),
+    ("GET", "/v1/density/any-1/shadow/images", "density:read"),
+    ("POST", "/v1/density/any-1/promote", "service:admin"),
     ("POST", "/v1/generators/flux-3/promote", "service:admin"),
     ("POST", "/v1/generators/flux-3/demote", "service:admin"),
     ("POST", "/v1/images/{id}/labels", "labels:write"),
@@ -66,7 +68,7 @@ BODIES = {
 
 def ask(client: httpx.Client, method: str, path: str, batch_id: str) -> httpx.Response:
     last = path.rsplit("/", 1)[1]
-    if last == "images":
+    if method == "POST" and last == "images":
         return client.post(path.format(id=batch_id), files=[("files", ("a", picture()))])
     body = BODIES.get(last) if method == "POST" else None
     return client.request(method, path.format(id=batch_id), json=body)

@@ -7,19 +7,19 @@ from itertools import count
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from leaktrace.objects import S3ObjectStore
 from leaktrace.queue import ShardQueue
-from leaktrace.records.challengers import count_shadow, find_shadow
+from leaktrace.records.challengers import count_shadow, find_shadow, list_judged_twice, reject_density
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import active_density
-from leaktrace.records.density_models import DensityVersion
+from leaktrace.records.density_models import DensityVersion, Refit, ShadowJudgement
 from leaktrace.records.enrolments import Change, enrol_batch, list_enrolments
 from leaktrace.records.labels import NewLabel, add_label
 from leaktrace.records.models import Attribution, Item
 from leaktrace.records.promotions import demote_generator, promote_generator
-from leaktrace.records.refits import ask_refit, list_refits
+from leaktrace.records.refits import NotPromotable, ask_promotion, ask_refit, list_refits
 from leaktrace.records.rollback import roll_back
 from leaktrace.science.gates import GateRules
 from tests.integration.worker.conftest import MakeWorker
@@ -169,6 +169,68 @@ def test_asked_refit_is_answered(service: Service) -> None:
     service.attend()
     outcome, reason = service.last_refit()
     assert (outcome, reason.startswith("asked for; 2 of 9 newly confirmed images")) == ("shadow", True)
+
+
+def begin_shadow(service: Service) -> str:
+    service.confirm(service.submit(alpha=6, beta=6))
+    assert service.refit()[0] == "shadow"
+    shadow = service.shadow()
+    assert shadow is not None
+    return shadow.version
+
+
+def ask_for(service: Service, version: str) -> tuple[str, str]:
+    with transaction(service.engine) as session:
+        tenant_id = service.submissions.tenant_id
+        asked = ask_promotion(session, version, tenant_id=tenant_id, actor="key:test", reason="seen").id
+    service.attend()
+    with transaction(service.engine) as session:
+        decided = session.get_one(Refit, asked)
+        return decided.outcome, decided.reason
+
+
+def test_person_promotes_shadow_and_brings_back_earlier(service: Service) -> None:
+    first, shadow = service.active(), begin_shadow(service)
+    service.submit(alpha=2)
+    service.attend()
+    outcome, reason = ask_for(service, shadow)
+    assert (outcome, service.active()) == ("published", shadow)
+    assert "0 of 2 named answers" in reason
+    assert (ask_for(service, first)[0], service.active()) == ("published", first)
+    with transaction(service.engine) as session:
+        restored = roll_back(session, service.version, tenant_id=None, actor="cli", reason="a test")
+    assert restored == shadow
+
+
+def test_person_cannot_promote_shadow_that_flips(service: Service) -> None:
+    first, shadow = service.active(), begin_shadow(service)
+    service.submit(alpha=1)
+    service.attend()
+    with transaction(service.engine) as session:
+        session.execute(update(ShadowJudgement).values(generator="beta"))
+        tenant_id = service.submissions.tenant_id
+        (image,) = list_judged_twice(session, shadow, tenant_id=tenant_id, changed=True, limit=9)
+    assert (image.before, image.after) == ("alpha", "beta")
+    assert ask_for(service, shadow) == (
+        "refused",
+        "1 of 1 named answers to live images change; it stays in shadow",
+    )
+    assert service.active() == first
+
+
+def test_rejected_density_cannot_be_promoted(service: Service) -> None:
+    shadow = begin_shadow(service)
+    with transaction(service.engine) as session:
+        reject_density(session, shadow, outcome="a test", gates=[])
+    with pytest.raises(NotPromotable, match="rejected"):
+        ask_for(service, shadow)
+
+
+def test_idle_worker_takes_what_was_promoted(service: Service) -> None:
+    shadow = begin_shadow(service)
+    ask_for(service, shadow)
+    service.worker._density_watch.look()
+    assert service.attributor.density_version == shadow
 
 
 def test_promoted_generator_is_everybodys_until_demoted(service: Service) -> None:
