@@ -156,6 +156,36 @@ RESULT: list[Any] = [
         "appeal": None,
     }
 ]
+IMAGE_RECORD: list[Any] = [
+    {
+        **RESULT[0]["image"],
+        "created_at": EXAMPLE_TIME,
+        "appearances": [
+            {
+                "batch_id": EXAMPLE_ID,
+                "batch_name": "uploads of May",
+                "item_id": EXAMPLE_ID,
+                "custom_id": "cat-1.jpg",
+                "file_name": "cat-1.jpg",
+                "state": "succeeded",
+                "error_code": None,
+                "error_detail": None,
+                "created_at": EXAMPLE_TIME,
+            }
+        ],
+        "answers": [
+            {
+                "id": EXAMPLE_ID,
+                "model_version": "starter-3f1c0a9be2d4",
+                "density_version": "starter-3f1c0a9be2d4-initial",
+                "verdict": "generator",
+                "generator": "sdxl-1.0",
+                "p_value": 0.41,
+                "created_at": EXAMPLE_TIME,
+            }
+        ],
+    }
+]
 RESULT_PAGE: list[Any] = [{"data": RESULT, "next_cursor": None}]
 NEAREST: list[Any] = [
     {

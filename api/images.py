@@ -22,7 +22,7 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectMissing, thumbnail_key
 from leaktrace.records.batches import find_uploading_batch
 from leaktrace.records.database import transaction
-from leaktrace.records.items import find_hash
+from leaktrace.records.images import find_image
 from leaktrace.records.keys import Caller
 from leaktrace.records.nearest import find_nearest
 from leaktrace.records.results import find_attribution
@@ -146,7 +146,7 @@ def thumbnail(
 ) -> Response:
     """A small picture of one image, drawn when it was decoded; its longest side has at most 256 pixels."""
     with transaction(services.engine) as session:
-        sha256 = find_hash(session, caller.tenant_id, image_id=image_id)
+        sha256 = find_image(session, caller.tenant_id, image_id=image_id).sha256
     try:
         body = services.store.get(thumbnail_key(caller.tenant_id, sha256))
     except ObjectMissing as error:

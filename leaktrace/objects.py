@@ -6,7 +6,7 @@ storing the same bytes twice is harmless. Knows nothing of batches, databases or
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -20,12 +20,14 @@ from leaktrace.errors import Unavailable
 from leaktrace.settings import Settings
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 30
 MAX_CONNECTIONS = 32
 DELETE_LIMIT = 1000  # of S3's DeleteObjects
+PIECE_BYTES = 256 * 1024
 DENSITY_PREFIX = "densities/"
 TENANT_KEY = re.compile(
     r"(images|thumbnails|staged)/(?P<tenant>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/[^/]+"
@@ -58,6 +60,14 @@ class PresignedPost:
 
 
 @dataclass(frozen=True)
+class OpenedObject:
+    """An object that is being read: its length, and its bytes in pieces. Read to the end, or closed, it lets go."""
+
+    size_bytes: int
+    pieces: Iterator[bytes]
+
+
+@dataclass(frozen=True)
 class StoredObject:
     """An object as a listing shows it."""
 
@@ -73,6 +83,9 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The object's bytes; `ObjectMissing` when there is none."""
+
+    def open(self, key: str) -> OpenedObject:
+        """The object piece by piece, so that memory stays flat; `ObjectMissing` when there is none."""
 
     def size(self, key: str) -> int:
         """The object's length in bytes; `ObjectMissing` when there is none."""
@@ -110,6 +123,12 @@ class S3ObjectStore:
         """See `ObjectStore.get`."""
         with _translated(key):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def open(self, key: str) -> OpenedObject:
+        """See `ObjectStore.open`."""
+        with _translated(key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        return OpenedObject(answer["ContentLength"], _pieces(key, answer["Body"]))
 
     def size(self, key: str) -> int:
         """See `ObjectStore.size`."""
@@ -214,6 +233,11 @@ def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
             retries={"mode": "standard", "max_attempts": 4},
         ),
     )
+
+
+def _pieces(key: str, body: "StreamingBody") -> Iterator[bytes]:
+    with closing(body), _translated(key):
+        yield from body.iter_chunks(PIECE_BYTES)
 
 
 @contextmanager

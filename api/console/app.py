@@ -7,13 +7,13 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api.console import batches, events, sign_in, static_files
+from api.console import batches, events, images, sign_in, static_files
 from api.console.failures import answer_framework, answer_invalid, answer_ours
 from api.console.security import BrowserProtection
 from api.dependencies import Services
 from leaktrace.errors import LeaktraceError
 
-PAGES = (sign_in, static_files, events, batches)
+PAGES = (sign_in, static_files, events, batches, images)
 
 
 def create_console(services: Services) -> FastAPI:

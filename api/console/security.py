@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 
 class BrowserProtection:
-    """Adds the headers to every answer; pages are never kept by caches unless they say so themselves."""
+    """Adds the headers to every answer that has none of its own; caches keep only what says that they may."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,7 +47,7 @@ class BrowserProtection:
                 answering = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

@@ -13,16 +13,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from leaktrace.errors import NotFound
 from leaktrace.records.models import ITEM_STATES, Image, Item
 
 Status = Literal["accepted", "duplicate", "refused"]
-
-
-class ImageNotFound(NotFound):
-    """The tenant has no such image."""
-
-    code = "image_not_found"
 
 
 @dataclass(frozen=True)
@@ -80,15 +73,6 @@ def find_images(session: Session, tenant_id: UUID, *, sha256s: Iterable[str]) ->
         Image.tenant_id == tenant_id, Image.sha256.in_(set(sha256s))
     )
     return {row[0]: row[1] for row in session.execute(statement)}
-
-
-def find_hash(session: Session, tenant_id: UUID, *, image_id: UUID) -> str:
-    """The SHA-256 of one of the tenant's images, which names its objects. Raises ImageNotFound."""
-    statement = select(Image.sha256).where(Image.tenant_id == tenant_id, Image.id == image_id)
-    sha256 = session.execute(statement).scalar_one_or_none()
-    if sha256 is None:
-        raise ImageNotFound(f"there is no image {image_id}")
-    return sha256
 
 
 def ensure_images(session: Session, tenant_id: UUID, *, offers: Sequence[Offer]) -> dict[str, UUID]:

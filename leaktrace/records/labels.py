@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, defer
 
 from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
-from leaktrace.records.items import find_hash
+from leaktrace.records.images import find_image
 from leaktrace.records.models import Attribution
 from leaktrace.records.open_set_models import Label
 
@@ -55,7 +55,7 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
         ImageNotFound: the tenant has no such image.
         NothingToConfirm: a confirmation of an image without a verdict, or with an inconclusive one.
     """
-    sha256 = find_hash(session, tenant_id, image_id=image_id)
+    sha256 = find_image(session, tenant_id, image_id=image_id).sha256
     seen = _latest_attribution(session, image_id)
     label = Label(
         tenant_id=tenant_id,
@@ -90,7 +90,7 @@ def list_labels(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[La
     Raises:
         ImageNotFound: the tenant has no such image.
     """
-    sha256 = find_hash(session, tenant_id, image_id=image_id)
+    sha256 = find_image(session, tenant_id, image_id=image_id).sha256
     statement = select(Label).where(Label.tenant_id == tenant_id, Label.sha256 == sha256)
     return list(session.scalars(statement.order_by(Label.id.desc())))
 

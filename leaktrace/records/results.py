@@ -67,6 +67,17 @@ def list_results(
     ]
 
 
+def list_attributions(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[Attribution]:
+    """What every model and density version said of an image, the newest first; empty when there is no such image."""
+    statement = (
+        select(Attribution)
+        .options(defer(Attribution.embedding), defer(Attribution.gate))
+        .where(Attribution.tenant_id == tenant_id, Attribution.image_id == image_id)
+        .order_by(Attribution.created_at.desc(), Attribution.id.desc())
+    )
+    return list(session.scalars(statement))
+
+
 def find_attribution(
     session: Session, tenant_id: UUID, *, image_id: UUID, model_version: str | None = None
 ) -> Attribution:
