@@ -110,6 +110,8 @@ ATTRIBUTION: dict[str, Any] = {
         "features": [{"index": 17, "gate": 0.9, "contribution": 0.3}],
         "prototypes": [{"generator": "sdxl-1.0", "index": 2, "distance": 0.4}],
         "distances": {"sdxl-1.0": 0.4, "sd-2.1": 1.1, "real": 1.9},
+        "margin": 0.7,
+        "crops": [{"left": 0, "top": 0, "width": 256, "height": 256, "margin": 0.9}],
     },
     "extended": False,
     "model_version": "starter-3f1c0a9be2d4",

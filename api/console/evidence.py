@@ -55,6 +55,18 @@ class Prototype:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One part of the picture that the model read, in pixels; `strength` is its share of the largest margin, 0 to 1."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    margin: float
+    strength: float
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything of one attribution that the page draws."""
 
@@ -69,6 +81,7 @@ class Evidence:
     steps: list[Step]
     features: list[Feature]
     prototypes: list[Prototype]
+    parts: list[Part]
 
 
 def describe(found: Attribution) -> Evidence:
@@ -88,6 +101,7 @@ def describe(found: Attribution) -> Evidence:
         steps=_steps(found.explanation),
         features=_features(found.explanation),
         prototypes=prototypes,
+        parts=_parts(found.explanation),
     )
 
 
@@ -145,6 +159,12 @@ def _features(explanation: dict[str, Any]) -> list[Feature]:
         start = HALF if entry["contribution"] >= 0 else HALF - width
         features.append(Feature(entry["index"], entry["gate"], entry["contribution"], start, width))
     return features
+
+
+def _parts(explanation: dict[str, Any]) -> list[Part]:
+    entries = _entries(explanation, "crops")
+    largest = max((abs(entry["margin"]) for entry in entries), default=0.0) or 1.0
+    return [Part(**entry, strength=abs(entry["margin"]) / largest) for entry in entries]
 
 
 def _distances(explanation: dict[str, Any]) -> dict[str, float]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
 from leaktrace.science.encoder import Embedded
+from leaktrace.science.explanation import Crops
 from leaktrace.science.golden import GOLDEN_IMAGES, golden_image
 from leaktrace.science.images import DecodeLimits, Show, decode
 from leaktrace.science.inference import InferencePass, choose_device
@@ -117,15 +118,16 @@ class Attributor:
         """
         if not images:
             return []
-        embedded = self.inference.embed(images)
+        embedded, of_crops = self.inference.embed_with_crops(images)
         chosen = [judge or self._judge for judge in judges or [None] * len(images)]
         found: dict[int, Attribution] = {}
         for judge in dict.fromkeys(chosen):
             rows = [row for row, other in enumerate(chosen) if other is judge]
-            part = Embedded(
-                *(tensor[rows] for tensor in (embedded.embedding, embedded.gate, embedded.attention))
+            judged = judge.judge(
+                _rows_of(embedded, rows),
+                extended=[images[row].extended for row in rows],
+                crops=_crops_of(images, of_crops, rows),
             )
-            judged = judge.judge(part, extended=[images[row].extended for row in rows])
             found |= dict(zip(rows, judged, strict=True))
         return [found[row] for row in range(len(images))]
 
@@ -139,6 +141,20 @@ class Attributor:
                 raise ModelUnusable(
                     self.version, f"golden {name} differs by {difference:.2g}, more than {tolerance:.2g}"
                 )
+
+
+def _rows_of(embedded: Embedded, rows: Sequence[int]) -> Embedded:
+    tensors = (embedded.embedding, embedded.gate, embedded.attention)
+    return Embedded(*(tensor[list(rows)] for tensor in tensors))
+
+
+def _crops_of(images: Sequence[PreparedImage], of_crops: Embedded, rows: Sequence[int]) -> Crops | None:
+    """The crops of the images in these rows; None when one of them does not know where its crops lie."""
+    each = len(of_crops.embedding) // len(images)
+    if any(len(images[row].boxes) != each for row in rows):
+        return None
+    taken = [row * each + crop for row in rows for crop in range(each)]
+    return Crops(_rows_of(of_crops, taken), [images[row].boxes for row in rows])
 
 
 def golden_answers(inference: InferencePass) -> dict[str, Any]:

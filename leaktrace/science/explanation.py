@@ -1,8 +1,9 @@
-"""Why an image got its answer: which step, which features, which prototype.
+"""Why an image got its answer: which step, which features, which prototype, which part of the picture.
 
 A feature's contribution is its share of the margin between the nearest prototype of the runner-up and that of the
 winner, d_second - d_first = sum_i w_i ((h_i - q_i)^2 - (h_i - p_i)^2), so the contributions of all features add up
-to the margin. Knows nothing of images, densities or verdicts.
+to the margin. A crop's margin is the same sum over the crop's own h and w, before crops are averaged. Knows nothing of
+images, densities or verdicts.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from leaktrace.science.encoder import Embedded
+from leaktrace.science.preprocessing import Box
 from leaktrace.science.prototypes import PrototypeHead
 
 FEATURES_SHOWN = 8
@@ -45,14 +47,37 @@ class PrototypeDistance:
 
 
 @dataclass(frozen=True)
+class CropMargin:
+    """How far one crop alone is nearer to the winner's prototype than to the runner-up's; below 0, the reverse."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    margin: float
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What the encoder says of B images of N crops each, rows (B * N, ...), and where each crop lies."""
+
+    embedded: Embedded
+    boxes: Sequence[tuple[Box, ...]]
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """Steps in order, features by size of contribution, prototypes by distance, soft-min distances by class."""
+    """Steps in order, features by size of contribution, prototypes by distance, soft-min distances by class.
+
+    `crops` is empty where only the pooled embedding was at hand.
+    """
 
     steps: tuple[StepShare, ...]
     features: tuple[FeatureShare, ...]
     prototypes: tuple[PrototypeDistance, ...]
     distances: dict[str, float]
     margin: float
+    crops: tuple[CropMargin, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain lists, dictionaries and numbers."""
@@ -61,9 +86,17 @@ class Explanation:
 
 @torch.inference_mode()
 def explain(
-    embedded: Embedded, head: PrototypeHead, *, classes: Sequence[str], steps: Sequence[int]
+    embedded: Embedded,
+    head: PrototypeHead,
+    *,
+    classes: Sequence[str],
+    steps: Sequence[int],
+    crops: Crops | None = None,
 ) -> list[Explanation]:
-    """One explanation an image from its pooled embedding (B, D), gate (B, D) and attention (B, T)."""
+    """One explanation an image from its pooled embedding (B, D), gate (B, D) and attention (B, T).
+
+    Raises ValueError when the rows of `crops` do not divide among the images.
+    """
     embedding, gate = embedded.embedding.float(), embedded.gate.float()
     distances = head.distances(embedding, gate)  # (B, K, M)
     scores = head.scores(distances)  # (B, K)
@@ -74,6 +107,7 @@ def explain(
     winners = prototypes[first, nearest.indices[rows, first]]  # (B, D)
     runners_up = prototypes[second, nearest.indices[rows, second]]
     margins = gate * ((embedding - runners_up).square() - (embedding - winners).square())  # (B, D)
+    parts = _crop_margins(crops, winners, runners_up) if crops else [()] * len(embedding)
     return [
         Explanation(
             steps=tuple(
@@ -84,8 +118,24 @@ def explain(
             prototypes=_prototypes(nearest.values[row], nearest.indices[row], classes=classes),
             distances={name: float(-score) for name, score in zip(classes, scores[row], strict=True)},
             margin=float(margins[row].sum()),
+            crops=parts[row],
         )
         for row in rows
+    ]
+
+
+def _crop_margins(crops: Crops, winners: Tensor, runners_up: Tensor) -> list[tuple[CropMargin, ...]]:
+    """Margins of every crop between the same two prototypes (B, D) as its image's."""
+    images, rows = len(winners), len(crops.embedded.embedding)
+    if rows % images:
+        raise ValueError(f"{rows} crops do not divide among {images} images")
+    embedding = crops.embedded.embedding.float().view(images, -1, winners.shape[-1])  # (B, N, D)
+    gate = crops.embedded.gate.float().view_as(embedding)
+    ahead = (embedding - runners_up[:, None]).square() - (embedding - winners[:, None]).square()
+    margins = (gate * ahead).sum(-1).tolist()  # (B, N)
+    return [
+        tuple(CropMargin(**vars(box), margin=margin) for box, margin in zip(boxes, row, strict=True))
+        for boxes, row in zip(crops.boxes, margins, strict=True)
     ]
 
 

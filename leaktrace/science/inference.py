@@ -61,10 +61,16 @@ class InferencePass:
     @torch.inference_mode()
     def embed(self, images: Sequence[PreparedImage]) -> Embedded:
         """Pooled embedding (B, D), gate (B, D) and attention (B, T) on the CPU in float32, in the same order."""
+        return self.embed_with_crops(images)[0]
+
+    @torch.inference_mode()
+    def embed_with_crops(self, images: Sequence[PreparedImage]) -> tuple[Embedded, Embedded]:
+        """The pooled rows as `embed` gives them, and those of every crop that they are the mean of, (B * N, ...)."""
         at_once = IMAGES_AT_ONCE.get(self.device.type, 1)
         parts = [self._embed(images[start : start + at_once]) for start in range(0, len(images), at_once)]
-        fields = ("embedding", "gate", "attention")
-        return Embedded(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in fields))
+        draws = self.model.schedule.draws
+        pooled = [self.net.pool(part, crops=self._rows_an_image) for part in parts]
+        return _joined(pooled), _joined([self.net.pool(part, crops=draws) for part in parts])
 
     @torch.inference_mode()
     def probabilities(self, embedded: Embedded) -> Tensor:
@@ -94,15 +100,14 @@ class InferencePass:
             left[:, step] = 0
             left /= left.sum(dim=1, keepdim=True)
             parts.append(self.net.pool(encoder.over_steps(features, left), crops=self._rows_an_image))
-        fields = ("embedding", "gate", "attention")
-        return Embedded(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in fields))
+        return _joined(parts)
 
     @property
     def _rows_an_image(self) -> int:
         return self.model.preprocessing.crops * self.model.schedule.draws
 
     def _embed(self, images: Sequence[PreparedImage]) -> Embedded:
-        return self.net.pool(self.net.embed(*self._latents_and_noise(images)), crops=self._rows_an_image)
+        return self.net.embed(*self._latents_and_noise(images))
 
     def _latents_and_noise(self, images: Sequence[PreparedImage]) -> tuple[Tensor, Tensor]:
         """Latents (B * N * draws, C, h, w) and the noise of every step, (B * N * draws, T, C, h, w)."""
@@ -121,6 +126,12 @@ class InferencePass:
         crops = torch.from_numpy(np.concatenate([image.crops for image in images])).to(self.device)
         pixels = crops.to(torch.float32).div_(127.5).sub_(1.0)
         return pixels.to(self.precision).contiguous(memory_format=torch.channels_last)
+
+
+def _joined(parts: Sequence[Embedded]) -> Embedded:
+    """Rows of several parts as one, on the CPU."""
+    fields = ("embedding", "gate", "attention")
+    return Embedded(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in fields))
 
 
 def made_ready(module: M, device: torch.device, *, dtype: torch.dtype) -> M:

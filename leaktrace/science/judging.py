@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import EnrolledHead
 from leaktrace.science.encoder import Embedded
-from leaktrace.science.explanation import Explanation, explain
+from leaktrace.science.explanation import Crops, Explanation, explain
 from leaktrace.science.model_folder import Model
 from leaktrace.science.prototypes import PrototypeHead
 from leaktrace.science.verdict import decide
@@ -86,11 +86,16 @@ class Judge:
         probabilities: NDArray[np.float64] = (scores.double() / self.temperature).softmax(dim=-1).numpy()
         return probabilities
 
-    def judge(self, embedded: Embedded, *, extended: Sequence[bool]) -> list[Attribution]:
-        """One attribution for each of B images, in the same order; `extended` is carried through."""
+    def judge(
+        self, embedded: Embedded, *, extended: Sequence[bool], crops: Crops | None = None
+    ) -> list[Attribution]:
+        """One attribution for each of B images, in the same order; `extended` is carried through.
+
+        `crops` only adds the parts of the picture to the explanations.
+        """
         embeddings, gates = embedded.embedding.numpy(), embedded.gate.numpy()
         probabilities, p_values = self.probabilities(embedded), self.density.p_values(embeddings)
-        explanations = explain(embedded, self.head, classes=self.classes, steps=self.steps)
+        explanations = explain(embedded, self.head, classes=self.classes, steps=self.steps, crops=crops)
         return [
             self._attribution(
                 probabilities[row],

@@ -63,11 +63,22 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Box:
+    """Where a crop lies in the upright image, in its pixels; what lies beyond the image's edge is left out."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class PreparedImage:
     """Crops (N, 3, crop_px, crop_px) uint8 of one image, and what identifies it.
 
     `content_hash` is the SHA-256 of the prepared pixels (32 bytes; it seeds the noise), `sha256` that of the file.
-    `extended` is true when the image was too small for a crop and was continued by its own reflection.
+    `extended` is true when the image was too small for a crop and was continued by its own reflection. `boxes` says
+    where each crop was cut, in their order; it is for people to look at, and nothing is computed from it.
     """
 
     crops: Pixels
@@ -75,23 +86,25 @@ class PreparedImage:
     sha256: str
     content_hash: bytes
     extended: bool
+    boxes: tuple[Box, ...] = ()
 
 
 def prepare(image: DecodedImage, preprocessing: Preprocessing) -> PreparedImage:
     """Cut and re-encode the crops of one image; the same pixels give the same crops on every call."""
     if preprocessing.protocol == "paper":
-        crops, extended = _paper(image.pixels, preprocessing), False
+        cut = _paper(image.pixels, preprocessing)
     elif preprocessing.protocol == "scrambled":
-        crops, extended = _scrambled(image.pixels, preprocessing)
+        cut = _scrambled(image.pixels, preprocessing)
     else:
-        crops, extended = _on_grid(image.pixels, preprocessing)
-    stacked = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))  # (N, h, w, 3) -> (N, 3, h, w)
+        cut = _on_grid(image.pixels, preprocessing)
+    stacked = np.ascontiguousarray(np.stack(cut.crops).transpose(0, 3, 1, 2))  # (N, h, w, 3) -> (N, 3, h, w)
     return PreparedImage(
         crops=stacked,
         header=image.header,
         sha256=image.sha256,
         content_hash=content_hash(stacked),
-        extended=extended,
+        extended=cut.extended,
+        boxes=_boxes(cut, image.header, side=preprocessing.crop_px),
     )
 
 
@@ -102,43 +115,67 @@ def content_hash(pixels: Pixels) -> bytes:
     return digest.digest()
 
 
-def _on_grid(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixels], bool]:
+@dataclass(frozen=True)
+class _Cut:
+    """The crops, and the corner (top, left) of each on the canvas; `scale` is the canvas's size over the image's."""
+
+    crops: list[Pixels]
+    corners: list[tuple[int, int]]
+    extended: bool = False
+    scale: tuple[float, float] = (1.0, 1.0)  # vertical, horizontal
+
+
+def _boxes(cut: _Cut, header: ImageHeader, *, side: int) -> tuple[Box, ...]:
+    """The crops' places in the image itself."""
+    down, across = cut.scale
+    boxes = []
+    for top, left in cut.corners:
+        upper, lower = round(top / down), min(header.height, round((top + side) / down))
+        near, far = round(left / across), min(header.width, round((left + side) / across))
+        boxes.append(Box(left=near, top=upper, width=far - near, height=lower - upper))
+    return tuple(boxes)
+
+
+def _on_grid(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
     """Protocols `neutral` and `native`."""
     canvas, extended = _extended(pixels, preprocessing.crop_px)
-    corners = _spread(canvas.shape[0], canvas.shape[1], preprocessing=preprocessing, grid_px=GRID_PX)
+    corners = list(_spread(canvas.shape[0], canvas.shape[1], preprocessing=preprocessing, grid_px=GRID_PX))
     crops = [_cut(canvas, top, left=left, side=preprocessing.crop_px) for top, left in corners]
     if preprocessing.protocol == "neutral":
         crops = [reencode(crop, preprocessing.jpeg_quality) for crop in crops]
-    return crops, extended
+    return _Cut(crops, corners, extended)
 
 
-def _scrambled(pixels: Pixels, preprocessing: Preprocessing) -> tuple[list[Pixels], bool]:
+def _scrambled(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
     """Random corners, never on the grid: a side without room for that is extended by up to 7 pixels."""
     generator = np.random.default_rng(int.from_bytes(content_hash(pixels)))
     side = preprocessing.crop_px
     canvas, extended = _extended(pixels, side + GRID_PX - 1)
     tops, lefts = (_off_grid(length - side) for length in canvas.shape[:2])
     lowest, highest = SCRAMBLED_QUALITIES
-    crops = []
+    crops, corners = [], []
     for _ in range(preprocessing.crops):
-        crop = _cut(canvas, int(generator.choice(tops)), left=int(generator.choice(lefts)), side=side)
+        top, left = int(generator.choice(tops)), int(generator.choice(lefts))
+        crop = _cut(canvas, top, left=left, side=side)
         crops.append(reencode(crop, int(generator.integers(lowest, highest, endpoint=True))))
-    return crops, extended
+        corners.append((top, left))
+    return _Cut(crops, corners, extended)
 
 
 def _off_grid(span: int) -> list[int]:
     return [corner for corner in range(span + 1) if corner % GRID_PX]
 
 
-def _paper(pixels: Pixels, preprocessing: Preprocessing) -> list[Pixels]:
+def _paper(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
     """Resize the shorter side as the paper's release does; its centre crop is the crop of N = 1."""
     side = preprocessing.crop_px
     height, width = pixels.shape[:2]
     scale = side / min(height, width)
     size = (max(side, round(width * scale)), max(side, round(height * scale)))
     resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-    corners = _spread(resized.shape[0], resized.shape[1], preprocessing=preprocessing, grid_px=1)
-    return [_cut(resized, top, left=left, side=side) for top, left in corners]
+    corners = list(_spread(resized.shape[0], resized.shape[1], preprocessing=preprocessing, grid_px=1))
+    crops = [_cut(resized, top, left=left, side=side) for top, left in corners]
+    return _Cut(crops, corners, scale=(size[1] / height, size[0] / width))
 
 
 def _spread(

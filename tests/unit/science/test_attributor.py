@@ -1,6 +1,7 @@
 """The whole pass on a small trained model: order, repetition, honesty about unseen images, and its own self-test."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def test_two_loads_answer_identically(
 ) -> None:
     other = Attributor.load(small_folder, device="cpu").attribute(prepared)
     assert [a.to_dict() for a in other] == [a.to_dict() for a in attributor.attribute(prepared)]
+
+
+def test_crops_change_no_answer(attributor: Attributor, prepared: list[PreparedImage]) -> None:
+    nowhere = [replace(image, boxes=()) for image in prepared]
+    told, plain = attributor.attribute(prepared), attributor.attribute(nowhere)
+    for one, other in zip(told, plain, strict=True):
+        assert len(one.explanation.crops) == len(prepared[0].crops)
+        assert replace(one.explanation, crops=()) == other.explanation
+        assert (one.verdict, one.probabilities, one.p_values) == (
+            other.verdict,
+            other.probabilities,
+            other.p_values,
+        )
+        assert np.array_equal(one.embedding, other.embedding)
 
 
 def test_no_images_no_answers(attributor: Attributor) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from leaktrace.science.encoder import Embedded
-from leaktrace.science.explanation import explain
+from leaktrace.science.explanation import Crops, explain
+from leaktrace.science.preprocessing import Box
 from leaktrace.science.prototypes import PrototypeHead
 
 CLASSES = ("alpha-1", "beta-2", "real")
@@ -62,3 +63,48 @@ def test_explanation_by_hand() -> None:
     explanation = explain(embedded, head, classes=("a", "b"), steps=(0,))[0]
     assert {f.index: f.contribution for f in explanation.features} == {0: -1.0, 1: 4.5}
     assert explanation.margin == pytest.approx(3.5)
+
+
+def crops_of(embedding: torch.Tensor, gate: torch.Tensor) -> Crops:
+    """Two crops an image, side by side."""
+    images = len(embedding) // 2
+    embedded = Embedded(embedding, gate, torch.ones(len(embedding), 2) / 2)
+    return Crops(embedded, [(Box(0, 0, 64, 64), Box(64, 0, 64, 64))] * images)
+
+
+def test_equal_crops_have_images_margin(head: PrototypeHead, embedded: Embedded) -> None:
+    twice = crops_of(embedded.embedding.repeat_interleave(2, 0), embedded.gate.repeat_interleave(2, 0))
+    for explanation in explain(embedded, head, classes=CLASSES, steps=(0, 100), crops=twice):
+        assert [crop.margin for crop in explanation.crops] == pytest.approx([explanation.margin] * 2, abs=1e-4)
+
+
+def test_crop_margins_by_hand() -> None:
+    # Prototypes (1, 0) and (0, 3), gate (1, 0.5), image at (0, 0): alpha wins. A crop at (1, 0) is 0 + 0 from alpha and
+    # 1 + 4.5 from real; a crop at (0, 3) is 1 + 4.5 from alpha and 0 from real.
+    head = PrototypeHead(2, prototypes=1, embedding_dim=2, spread=1.0)
+    with torch.no_grad():
+        head.prototypes.copy_(torch.tensor([[[1.0, 0.0]], [[0.0, 3.0]]]))
+    gate = torch.tensor([[1.0, 0.5]])
+    whole = Embedded(torch.zeros(1, 2), gate, torch.ones(1, 1))
+    crops = crops_of(torch.tensor([[1.0, 0.0], [0.0, 3.0]]), gate.repeat(2, 1))
+    (explanation,) = explain(whole, head, classes=("alpha-1", "real"), steps=(0,), crops=crops)
+    assert [crop.margin for crop in explanation.crops] == pytest.approx([5.5, -5.5])
+    assert [(crop.left, crop.width) for crop in explanation.crops] == [(0, 64), (64, 64)]
+
+
+def test_crops_leave_the_rest_alone(head: PrototypeHead, embedded: Embedded) -> None:
+    crops = crops_of(torch.randn(8, 6), torch.rand(8, 6))
+    plain = explain(embedded, head, classes=CLASSES, steps=(0, 100))
+    told = explain(embedded, head, classes=CLASSES, steps=(0, 100), crops=crops)
+    assert [one.to_dict() | {"crops": ()} for one in told] == [one.to_dict() for one in plain]
+
+
+def test_uneven_crops_are_refused(head: PrototypeHead, embedded: Embedded) -> None:
+    with pytest.raises(ValueError, match="5 crops do not divide among 4 images"):
+        explain(
+            embedded,
+            head,
+            classes=CLASSES,
+            steps=(0, 100),
+            crops=Crops(Embedded(torch.randn(5, 6), torch.rand(5, 6), torch.ones(5, 2)), []),
+        )

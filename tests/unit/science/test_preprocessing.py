@@ -89,6 +89,24 @@ def test_scrambled_leaves_grid(size: tuple[int, int], monkeypatch: pytest.Monkey
         assert left % 8
 
 
+@pytest.mark.parametrize("size", [(256, 256), (300, 420), (600, 520)])
+def test_boxes_say_where_crops_lie(size: tuple[int, int]) -> None:
+    image = picture(*size)
+    prepared = prepare(image, Preprocessing("native", crops=4))
+    for crop, box in zip(prepared.crops, prepared.boxes, strict=True):
+        there = image.pixels[box.top : box.top + box.height, box.left : box.left + box.width]
+        assert np.array_equal(crop.transpose(1, 2, 0), there)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_boxes_stay_within_image(protocol: str) -> None:
+    for box in prepare(picture(140, 300), Preprocessing(protocol, crops=3)).boxes:
+        assert box.left >= 0
+        assert box.top >= 0
+        assert box.left + box.width <= 300
+        assert box.top + box.height <= 140
+
+
 def test_scrambled_quality_varies(monkeypatch: pytest.MonkeyPatch) -> None:
     qualities = []
     monkeypatch.setattr(

@@ -56,6 +56,14 @@ def test_feature_bars_part_in_middle() -> None:
     assert [(bar.start, bar.width) for bar in bars] == [(50.0, 50.0), (25.0, 25.0)]
 
 
+def test_parts_are_measured_by_largest() -> None:
+    crops = [
+        {"left": 0, "top": 0, "width": 256, "height": 256, "margin": margin} for margin in (2.0, -4.0, 0.0)
+    ]
+    parts = describe(attribution(explanation={"crops": crops})).parts
+    assert [part.strength for part in parts] == [0.5, 1.0, 0.0]
+
+
 def test_old_explanation_leaves_parts_empty() -> None:
     evidence = describe(attribution(explanation={}))
     assert (evidence.steps, evidence.features, evidence.prototypes, evidence.closest, evidence.margin) == (
