@@ -75,7 +75,9 @@ def crops_of(embedding: torch.Tensor, gate: torch.Tensor) -> Crops:
 def test_equal_crops_have_images_margin(head: PrototypeHead, embedded: Embedded) -> None:
     twice = crops_of(embedded.embedding.repeat_interleave(2, 0), embedded.gate.repeat_interleave(2, 0))
     for explanation in explain(embedded, head, classes=CLASSES, steps=(0, 100), crops=twice):
-        assert [crop.margin for crop in explanation.crops] == pytest.approx([explanation.margin] * 2, abs=1e-4)
+        assert [crop.margin for crop in explanation.crops] == pytest.approx(
+            [explanation.margin] * 2, abs=1e-4
+        )
 
 
 def test_crop_margins_by_hand() -> None:
