@@ -34,6 +34,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.density
 	$(BIN)/python -m benchmarks.library
 	$(BIN)/python -m benchmarks.service
+	$(BIN)/python -m benchmarks.console
 
 setup:
 	@PYTHON="$(PYTHON)" TORCH_SPEC="$(TORCH_SPEC)" TORCH_INDEX_URL="$(TORCH_INDEX_URL)" sh deploy/set-up.sh

@@ -22,6 +22,7 @@ from api import (
     pictures,
     refits,
     results,
+    summaries,
     uploads,
     webhooks,
 )
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         images,
         uploads,
         results,
+        summaries,
         labels,
         pictures,
         generators,

@@ -14,7 +14,7 @@ EXAMPLES: dict[int, tuple[str, str]] = {
     401: ("unauthenticated", "the API key is not valid: mistyped, expired or revoked"),
     403: ("scope_missing", "this needs a key with the scope batches:write"),
     404: ("batch_not_found", f"there is no batch {EXAMPLE_ID}"),
-    406: ("not_acceptable", "offered are JSON, NDJSON and CSV"),
+    406: ("not_acceptable", "offered are JSON, NDJSON, CSV and Parquet"),
     409: ("wrong_batch_state", "the batch is queued and cannot be given more images"),
     413: ("body_too_large", "the body is larger than this route takes"),
     415: ("unsupported_media_type", "send multipart/form-data"),

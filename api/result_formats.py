@@ -1,26 +1,33 @@
-"""Results as NDJSON and CSV, as streams of bytes made page by page.
+"""Results as NDJSON, CSV and Parquet, as streams of bytes made page by page.
 
 NDJSON ends with a line that counts what came before it, so that a truncation shows. CSV is for spreadsheets: cells
-that one would read as a formula are made text.
+that one would read as a formula are made text. Parquet has the same columns with their types, a row group a page.
 """
 
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from io import StringIO
 from typing import Literal
 
 from api.errors import NotAcceptable
+from api.parquet import ColumnType, write_rows
 from api.result_schemas import Result
 
-Format = Literal["json", "ndjson", "csv"]
+Format = Literal["json", "ndjson", "csv", "parquet"]
 MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",
     "ndjson": "application/x-ndjson",
     "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
 }
+COLUMN_TYPES: dict[str, ColumnType] = {
+    "p_value": "float", "smallest_p": "float", "alpha": "float", "size_bytes": "whole", "width": "whole",
+    "height": "whole", "attributed_at": "moment",
+}  # fmt: skip
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-CSV_COLUMNS = (
+COLUMNS = (
     "custom_id", "file_name", "item_id", "state", "error_code", "error_detail", "verdict", "generator", "p_value",
     "smallest_p", "alpha", "reason", "probabilities", "image_id", "sha256", "size_bytes", "format", "width",
     "height", "attribution_id", "model_version", "density_version", "attributed_at", "label", "label_generator",
@@ -31,7 +38,7 @@ def choose_format(asked: Format | None, *, accept: str | None) -> Format:
     """`?format=` decides; without it the most welcome of the Accept header, JSON when all are alike.
 
     Raises:
-        NotAcceptable: the header rules all three out.
+        NotAcceptable: the header rules them all out.
     """
     if asked is not None:
         return asked
@@ -53,14 +60,21 @@ def write_ndjson(pages: Iterable[list[Result]]) -> Iterator[bytes]:
 
 def write_csv(pages: Iterable[list[Result]]) -> Iterator[bytes]:
     """RFC 4180 with a header line, in UTF-8."""
-    yield _lines([CSV_COLUMNS])
+    yield _lines([COLUMNS])
     for page in pages:
-        yield _lines(_cells(result) for result in page)
+        yield _lines([_as_text(cell) for cell in _cells(result)] for result in page)
+
+
+def write_parquet(pages: Iterable[list[Result]]) -> Iterator[bytes]:
+    """A row group a page; the columns of the CSV."""
+    types = {name: COLUMN_TYPES.get(name, "text") for name in COLUMNS}
+    yield from write_rows(types, ([_cells(result) for result in page] for page in pages))
 
 
 WRITERS: dict[Format, Callable[[Iterable[list[Result]]], Iterator[bytes]]] = {
     "ndjson": write_ndjson,
     "csv": write_csv,
+    "parquet": write_parquet,
 }
 
 
@@ -78,14 +92,17 @@ def _cells(result: Result) -> list[object]:
     else:
         cells += [None] * 6
     if found:
-        cells += [found.id, found.model_version, found.density_version, found.created_at.isoformat()]
+        cells += [found.id, found.model_version, found.density_version, found.created_at]
     else:
         cells += [None] * 4
     cells += [result.label.kind, result.label.generator] if result.label else [None] * 2
-    return [_harmless(cell) for cell in cells]
+    return cells
 
 
-def _harmless(cell: object) -> object:
+def _as_text(cell: object) -> object:
+    """As CSV holds it: a moment in ISO 8601, and nothing that a spreadsheet would run."""
+    if isinstance(cell, datetime):
+        return cell.isoformat()
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 

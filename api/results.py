@@ -1,16 +1,16 @@
-"""The route of a batch's results: cursor pages, an NDJSON stream, or CSV.
+"""The route of a batch's results: cursor pages, an NDJSON stream, CSV or Parquet.
 
 Streams read the records page by page in short transactions, so that memory stays flat and no transaction stays open
 while a client reads slowly. The first page is read before the answer begins, so that faults there are still problems.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.auth import ResultReader
@@ -26,7 +26,27 @@ from leaktrace.records.results import ResultFilter, list_results
 DEFAULT_LIMIT = 100
 STREAMED_TOGETHER = 500
 
+SAVED = ("csv", "parquet")  # formats that browsers save as a file
+
+Share = Annotated[float | None, Query(ge=0, le=1)]
+
 router = APIRouter(prefix="/v1/batches", tags=["results"])
+
+
+def _filter(
+    state: ItemState | None = None,
+    verdict: VerdictName | None = None,
+    generator: Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$")] = None,
+    error_code: Annotated[
+        str | None, Query(min_length=1, max_length=64, pattern=r"^[a-z_]*$", description="Why items failed.")
+    ] = None,
+    p_min: Share = None,
+    p_max: Share = None,
+) -> ResultFilter:
+    return ResultFilter(state, verdict, generator, error_code, p_min, p_max)
+
+
+GivenFilter = Annotated[ResultFilter, Depends(_filter)]
 
 
 @dataclass(frozen=True)
@@ -41,8 +61,7 @@ class Listing:
     @property
     def name(self) -> tuple[object, ...]:
         """What a cursor is sealed with."""
-        chosen = self.chosen
-        return ("results", self.tenant_id, self.batch_id, chosen.state, chosen.verdict, chosen.generator)
+        return ("results", self.tenant_id, self.batch_id, *astuple(self.chosen))
 
     def read(self, *, limit: int, after: str | None) -> list[Result]:
         """At most `limit` results behind a custom_id."""
@@ -79,6 +98,10 @@ class Listing:
                     "schema": {"type": "string"},
                     "example": "custom_id,file_name,item_id,state\r\n",
                 },
+                "application/vnd.apache.parquet": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "example": "<the bytes of a Parquet file>",
+                },
             }
         },
         **problems(400, 404, 406, 422),
@@ -89,9 +112,7 @@ def results(
     request: Request,
     services: GivenServices,
     caller: ResultReader,
-    state: ItemState | None = None,
-    verdict: VerdictName | None = None,
-    generator: Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$")] = None,
+    chosen: GivenFilter,
     limit: Annotated[
         int | None, Query(ge=1, le=1000, description="JSON: 100 unless given. Streams: all.")
     ] = None,
@@ -100,7 +121,7 @@ def results(
 ) -> Response:
     """Read the results of a batch, also while it is in progress: items that are not finished say so by their state."""
     kind = choose_format(format, accept=request.headers.get("accept"))
-    listing = Listing(services, caller.tenant_id, batch_id, ResultFilter(state, verdict, generator))
+    listing = Listing(services, caller.tenant_id, batch_id, chosen)
     after = services.cursors.open(cursor, listing=listing.name)
     with transaction(services.engine) as session:
         find_batch(session, caller.tenant_id, batch_id=batch_id)
@@ -123,8 +144,8 @@ def _stream(listing: Listing, *, kind: Format, after: str | None, most: int | No
     pages = listing.pages(after=after, most=most)
     first = next(pages, [])
     headers = {"Vary": "Accept"}
-    if kind == "csv":
-        headers["Content-Disposition"] = f'attachment; filename="results-{listing.batch_id}.csv"'
+    if kind in SAVED:
+        headers["Content-Disposition"] = f'attachment; filename="results-{listing.batch_id}.{kind}"'
     return StreamingResponse(
         WRITERS[kind](chain([first], pages)), media_type=MEDIA_TYPES[kind], headers=headers
     )

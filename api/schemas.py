@@ -197,6 +197,10 @@ class Promises(Given):
     model_config = ConfigDict(json_schema_extra={"examples": examples.PROMISES})
 
     files: list[PromisedFile] = Field(min_length=1, max_length=MAX_PROMISES)
+    resume: bool = Field(
+        False,
+        description="Answer `present` for files that were posted before, though none has been checked yet.",
+    )
 
 
 class PromiseAnswer(BaseModel):

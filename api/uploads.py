@@ -1,7 +1,8 @@
 """The route of uploads that go straight to the store: promises in, presigned forms out.
 
 Each form allows one POST of at most the promised size under one key. A worker checks the hash before it believes it.
-Asking again for the same files gives fresh forms and changes nothing.
+Asking again for the same files gives fresh forms and changes nothing; with `resume`, only for those that were not
+posted yet.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def promise(
         if all(outcome.code == "quota_exceeded" for outcome in outcomes):
             require_quota(quota)
         answers = [
-            _answer(services, caller, file, outcome)
+            _answer(services, caller, file, outcome, resume=body.resume)
             for file, outcome in zip(body.files, outcomes, strict=True)
         ]
         expires_at = datetime.now(UTC) + timedelta(minutes=services.settings.presigned_upload_minutes)
@@ -71,11 +72,14 @@ def _find_present(services: Services, caller: Caller, files: Sequence[PromisedFi
 
 
 def _is_stored(services: Services, caller: Caller, sha256: str) -> bool:
+    return _size(services, image_key(caller.tenant_id, sha256)) is not None
+
+
+def _size(services: Services, key: str) -> int | None:
     try:
-        services.store.size(image_key(caller.tenant_id, sha256))
+        return services.store.size(key)
     except ObjectMissing:
-        return False
-    return True
+        return None
 
 
 def _record(
@@ -105,7 +109,9 @@ def _record(
     return [next(outcomes) if file.size_bytes <= settings.max_image_bytes else too_large for file in files]
 
 
-def _answer(services: Services, caller: Caller, file: PromisedFile, outcome: Outcome) -> PromiseAnswer:
+def _answer(
+    services: Services, caller: Caller, file: PromisedFile, outcome: Outcome, *, resume: bool
+) -> PromiseAnswer:
     """A form for an item that waits for its bytes, however often it is asked for."""
     answer = PromiseAnswer(
         custom_id=file.custom_id,
@@ -116,8 +122,11 @@ def _answer(services: Services, caller: Caller, file: PromisedFile, outcome: Out
         error=Refusal(code=outcome.code, detail=outcome.detail or "") if outcome.code else None,
     )
     if outcome.staged and outcome.item_id is not None:
+        key = staged_key(caller.tenant_id, outcome.item_id)
+        if resume and outcome.status == "duplicate" and _size(services, key) == file.size_bytes:
+            return answer.model_copy(update={"status": "present"})
         form = services.store.presign_post(
-            staged_key(caller.tenant_id, outcome.item_id),
+            key,
             max_bytes=file.size_bytes,
             expires_seconds=services.settings.presigned_upload_minutes * 60,
         )

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import boto3
@@ -102,6 +103,9 @@ class ObjectStore(Protocol):
     def presign_post(self, key: str, *, max_bytes: int, expires_seconds: int) -> PresignedPost:
         """Allow one POST of at most `max_bytes` under exactly this key until it expires."""
 
+    def public_origin(self) -> str:
+        """Scheme, host and port of the addresses that `presign_post` gives."""
+
     def check(self) -> None:
         """Raise `ObjectStoreUnavailable` unless the bucket answers."""
 
@@ -169,6 +173,11 @@ class S3ObjectStore:
                 self._bucket, key, Conditions=conditions, ExpiresIn=expires_seconds
             )
         return PresignedPost(url=post["url"], fields=post["fields"])
+
+    def public_origin(self) -> str:
+        """See `ObjectStore.public_origin`."""
+        parts = urlsplit(self._public_client.meta.endpoint_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def check(self) -> None:
         """See `ObjectStore.check`."""

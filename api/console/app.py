@@ -7,13 +7,13 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api.console import batches, events, images, sign_in, static_files
+from api.console import batch, batches, events, images, sign_in, static_files
 from api.console.failures import answer_framework, answer_invalid, answer_ours
 from api.console.security import BrowserProtection
 from api.dependencies import Services
 from leaktrace.errors import LeaktraceError
 
-PAGES = (sign_in, static_files, events, batches, images)
+PAGES = (sign_in, static_files, events, batches, batch, images)
 
 
 def create_console(services: Services) -> FastAPI:
@@ -25,5 +25,5 @@ def create_console(services: Services) -> FastAPI:
     console.add_exception_handler(LeaktraceError, answer_ours)
     console.add_exception_handler(RequestValidationError, answer_invalid)
     console.add_exception_handler(HTTPException, answer_framework)
-    console.add_middleware(BrowserProtection)
+    console.add_middleware(BrowserProtection, store_origin=services.store.public_origin())
     return console

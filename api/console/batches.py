@@ -57,6 +57,11 @@ def page(
         before=before,
         said=SAID.get(said, ""),
         actions=actions_of,
+        may_submit={"batches:write", "results:read"} <= set(visitor.caller.scopes),
+        limits={
+            "image_bytes": services.settings.max_image_bytes,
+            "images": services.settings.max_images_per_batch,
+        },
     )
 
 
@@ -82,10 +87,11 @@ def delete(batch_id: BatchId, services: GivenServices, visitor: Writer) -> Respo
 
 
 def actions_of(batch: Batch, visitor: Visitor) -> list[str]:
-    """What this visitor can do with the batch in its state: cancel, retry, delete."""
+    """What this visitor can do with the batch in its state: resume, cancel, retry, delete."""
     if "batches:write" not in visitor.caller.scopes:
         return []
     possible = {
+        "resume": batch.state == "uploading",
         "cancel": batch.state in records.CANCELLABLE_STATES,
         "retry": batch.state == "completed" and batch.counts.failed > 0,
         "delete": batch.state in records.FINISHED_STATES,

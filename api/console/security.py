@@ -1,7 +1,8 @@
 """What browsers are told to refuse on every page of the console, and the page for a fault that nobody expected.
 
 A plain ASGI layer around the whole console, so that errors and streams carry the same headers. Scripts, styles and
-fonts come from our own files alone; nothing inline, no frames, no plug-ins, no other host.
+fonts come from our own files alone; nothing inline, no frames, no plug-ins, and no other host but the object store, to
+which pages upload.
 """
 
 from starlette.datastructures import MutableHeaders
@@ -13,10 +14,9 @@ from leaktrace.logs import get_logger
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self' {store}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -31,8 +31,9 @@ log = get_logger(__name__)
 class BrowserProtection:
     """Adds the headers to every answer that has none of its own; caches keep only what says that they may."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, store_origin: str) -> None:
         self._app = app
+        self._headers = {**HEADERS, "Content-Security-Policy": POLICY.format(store=store_origin)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -46,7 +47,7 @@ class BrowserProtection:
             if message["type"] == "http.response.start":
                 answering = True
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -7,7 +7,7 @@ lies. Embeddings are never read here.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, defer
 
 from leaktrace.errors import NotFound
@@ -30,6 +30,24 @@ class ResultFilter:
     state: str | None = None
     verdict: str | None = None
     generator: str | None = None
+    error_code: str | None = None
+    p_min: float | None = None
+    p_max: float | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What a row of items, joined with their attributions, has to fulfil."""
+        equal = (
+            (Item.state, self.state),
+            (Attribution.verdict, self.verdict),
+            (Attribution.generator, self.generator),
+            (Item.error_code, self.error_code),
+        )
+        conditions = [column == value for column, value in equal if value is not None]
+        if self.p_min is not None:
+            conditions.append(Attribution.p_value >= self.p_min)
+        if self.p_max is not None:
+            conditions.append(Attribution.p_value <= self.p_max)
+        return conditions
 
 
 def list_results(
@@ -47,18 +65,12 @@ def list_results(
         .outerjoin(Image, Item.image_id == Image.id)
         .outerjoin(Attribution, Item.attribution_id == Attribution.id)
         .options(defer(Attribution.embedding))
-        .where(Item.tenant_id == tenant_id, Item.batch_id == batch_id)
+        .where(Item.tenant_id == tenant_id, Item.batch_id == batch_id, *chosen.conditions())
         .order_by(Item.custom_id)
         .limit(limit)
     )
     if after is not None:
         statement = statement.where(Item.custom_id > after)
-    if chosen.state is not None:
-        statement = statement.where(Item.state == chosen.state)
-    if chosen.verdict is not None:
-        statement = statement.where(Attribution.verdict == chosen.verdict)
-    if chosen.generator is not None:
-        statement = statement.where(Attribution.generator == chosen.generator)
     rows = session.execute(statement).all()
     standings = standing_of(session, tenant_id, [image.sha256 for _, image, _ in rows if image is not None])
     return [

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine
 
 from deploy.embedded.servers import remove_data
@@ -23,6 +23,8 @@ from tests.browser.chromium import MISSING, find_chromium, start_chromium
 TENANT = "default"
 PASSWORD = "correct horse battery"
 NewPage = Callable[..., Page]
+
+expect.set_options(timeout=20_000)  # of a machine that does other work beside
 
 
 @dataclass

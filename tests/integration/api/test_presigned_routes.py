@@ -19,8 +19,10 @@ def describe(data: bytes, custom_id: str = "a") -> dict[str, Any]:
     return {"custom_id": custom_id, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
 
 
-def promise(client: httpx.Client, batch_id: str, *files: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = client.post(f"/v1/batches/{batch_id}/uploads", json={"files": list(files)})
+def promise(
+    client: httpx.Client, batch_id: str, *files: dict[str, Any], resume: bool = False
+) -> list[dict[str, Any]]:
+    answer = client.post(f"/v1/batches/{batch_id}/uploads", json={"files": list(files), "resume": resume})
     assert answer.status_code == 200, answer.text
     data: list[dict[str, Any]] = answer.json()["data"]
     return data
@@ -67,6 +69,13 @@ def test_form_takes_no_other_key(client: httpx.Client, batch_id: str) -> None:
 def test_asking_again_gives_a_form(client: httpx.Client, batch_id: str) -> None:
     first, again = (promise(client, batch_id, describe(picture(34)))[0] for _ in range(2))
     assert (again["status"], again["item_id"]) == ("upload", first["item_id"])
+
+
+def test_resuming_spares_what_was_posted(client: httpx.Client, batch_id: str) -> None:
+    posted, missing = describe(picture(44), "posted"), describe(picture(45), "missing")
+    post_form(promise(client, batch_id, posted, missing)[0], picture(44))
+    answers = promise(client, batch_id, posted, missing, resume=True)
+    assert [answer["status"] for answer in answers] == ["present", "upload"]
 
 
 def test_known_bytes_are_present(client: httpx.Client, engine: Engine, batch_id: str) -> None:

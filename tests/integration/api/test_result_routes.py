@@ -78,6 +78,10 @@ def test_failed_result_has_its_code(client: httpx.Client, attributed: str) -> No
         ({"verdict": "unseen"}, 0),
         ({"generator": "sd-2.1"}, 5),
         ({"generator": "real"}, 0),
+        ({"error_code": "truncated"}, 2),
+        ({"p_min": 0.5, "p_max": 0.5}, 5),
+        ({"p_min": 0.6}, 0),
+        ({"p_max": 0.4}, 0),
         ({"state": "pending"}, 0),
     ],
 )

@@ -2,16 +2,17 @@
 
 import csv
 import json
-from io import StringIO
+from io import BytesIO, StringIO
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow.parquet import read_table
 
 from api.errors import NotAcceptable
 from api.examples import ATTRIBUTION, EXAMPLE_ID, EXAMPLE_SHA256
-from api.result_formats import CSV_COLUMNS, choose_format, write_csv, write_ndjson
+from api.result_formats import COLUMNS, choose_format, write_csv, write_ndjson, write_parquet
 from api.result_schemas import Attribution, ImageFacts, Result
 from api.schemas import Refusal
 
@@ -72,7 +73,7 @@ def test_negative_number_stays_a_number() -> None:
 
 def test_every_row_fills_the_columns() -> None:
     lines = b"".join(write_csv([[result(), result(failed=True)]])).decode()
-    assert {len(row) for row in csv.reader(StringIO(lines, newline=""))} == {len(CSV_COLUMNS)}
+    assert {len(row) for row in csv.reader(StringIO(lines, newline=""))} == {len(COLUMNS)}
 
 
 def test_cells_stand_under_their_columns() -> None:
@@ -110,3 +111,28 @@ def test_nothing_acceptable_is_refused(accept: str) -> None:
 
 def test_parameter_overrides_header() -> None:
     assert choose_format("csv", accept="application/json") == "csv"
+
+
+@settings(deadline=None, max_examples=10)  # the first one imports pyarrow
+@given(st.lists(st.integers(0, 3), max_size=4))
+def test_parquet_gives_rows_back(sizes: list[int]) -> None:
+    pages = [[result(f"{page}-{n}", failed=n == 1) for n in range(size)] for page, size in enumerate(sizes)]
+    table = read_table(BytesIO(b"".join(write_parquet(pages))))
+    assert tuple(table.column_names) == COLUMNS
+    assert table.column("custom_id").to_pylist() == [one.custom_id for page in pages for one in page]
+    assert table.column("error_code").to_pylist() == [
+        one.error.code if one.error else None for page in pages for one in page
+    ]
+
+
+def test_parquet_keeps_types() -> None:
+    row = read_table(BytesIO(b"".join(write_parquet([[result("=1+1")]])))).to_pylist()[0]
+    assert (row["custom_id"], row["size_bytes"]) == ("=1+1", 1)
+    assert isinstance(row["p_value"], float)
+    assert row["attributed_at"].tzinfo is not None
+
+
+def test_parquet_keeps_no_page() -> None:
+    chunks = [len(chunk) for chunk in write_parquet([[result(str(n)) for n in range(50)]] * 20)]
+    assert len(chunks) == 21
+    assert max(chunks[1:20]) < 2 * min(chunks[1:20])

@@ -1,0 +1,33 @@
+"""Small files for uploads from the browser: different pictures, in folders and archives."""
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.submissions import picture
+
+HOSTILE_NAME = "<img src=x onerror=alert(1)>.png"
+
+
+def numbered(count: int, *, first_seed: int) -> dict[str, bytes]:
+    """Pictures by the name of their file."""
+    return {f"picture-{number}.png": picture(first_seed + number) for number in range(count)}
+
+
+def make_folder(folder: Path, files: Mapping[str, bytes], *, others: Iterable[str] = ()) -> Path:
+    """A folder with these files, and with others that are no images."""
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    for name in others:
+        (folder / name).write_text("no picture")
+    return folder
+
+
+def make_archive(path: Path, files: Mapping[str, bytes]) -> Path:
+    """A ZIP archive with these files, deflated."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
