@@ -1,5 +1,6 @@
 """Small files for uploads from the browser: different pictures, in folders and archives."""
 
+import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,9 +10,14 @@ from tests.submissions import picture
 HOSTILE_NAME = "<img src=x onerror=alert(1)>.png"
 
 
-def numbered(count: int, *, first_seed: int) -> dict[str, bytes]:
-    """Pictures by the name of their file."""
-    return {f"picture-{number}.png": picture(first_seed + number) for number in range(count)}
+def numbered(count: int) -> dict[str, bytes]:
+    """Pictures by the name of their file, such as the service has never seen."""
+    return {f"picture-{number}.png": unseen_picture() for number in range(count)}
+
+
+def unseen_picture() -> bytes:
+    """A PNG unlike any before: the service asks for no bytes that it has."""
+    return picture(secrets.randbits(32))
 
 
 def make_folder(folder: Path, files: Mapping[str, bytes], *, others: Iterable[str] = ()) -> Path:

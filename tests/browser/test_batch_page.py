@@ -11,8 +11,7 @@ from leaktrace.client.files import UploadFile
 from leaktrace.records.database import transaction
 from tests.browser.axe import grave_faults
 from tests.browser.conftest import NewPage, Service
-from tests.browser.pictures import HOSTILE_NAME
-from tests.submissions import picture
+from tests.browser.pictures import HOSTILE_NAME, unseen_picture
 
 MANY = 100_000
 HOSTILE_TEXT = "<script>alert(1)</script>"
@@ -25,7 +24,7 @@ def attributed(service: Service) -> str:
     """A completed batch of three pictures and a broken file, with hostile names and metadata."""
     client = service.client
     batch = client.create_batch(name=HOSTILE_TEXT, metadata={"<b>note</b>": HOSTILE_TEXT})
-    files = {f"a/{n}.png": picture(5100 + n) for n in range(3)} | {HOSTILE_NAME: picture(5103)[:2000]}
+    files = {f"a/{n}.png": unseen_picture() for n in range(3)} | {HOSTILE_NAME: unseen_picture()[:2000]}
     list(
         client.upload(batch.id, [UploadFile.from_bytes(data, custom_id=name) for name, data in files.items()])
     )

@@ -7,8 +7,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.axe import grave_faults
 from tests.browser.conftest import NewPage, Service
-from tests.browser.pictures import HOSTILE_NAME, make_archive, make_folder, numbered
-from tests.submissions import picture
+from tests.browser.pictures import HOSTILE_NAME, make_archive, make_folder, numbered, unseen_picture
 
 ATTRIBUTED_MILLISECONDS = 120_000
 
@@ -29,7 +28,7 @@ def opened_batch(page: Page) -> str:
 
 
 def test_folder_goes_all_the_way(new_page: NewPage, service: Service, tmp_path: Path) -> None:
-    files = {**numbered(3, first_seed=5000), f"deeper/{HOSTILE_NAME}": picture(5003)}
+    files = {**numbered(3), f"deeper/{HOSTILE_NAME}": unseen_picture()}
     folder = make_folder(tmp_path / "holiday", files, others=("notes.txt", ".hidden.png"))
     page = new_page("moderator")
     page.on("dialog", lambda dialog: pytest.fail(f"a name ran as a script: {dialog.message}"))
@@ -47,7 +46,7 @@ def test_folder_goes_all_the_way(new_page: NewPage, service: Service, tmp_path: 
 
 
 def test_archive_is_unpacked_here(new_page: NewPage, service: Service, tmp_path: Path) -> None:
-    files = {f"inside/{name}": data for name, data in numbered(2, first_seed=5010).items()}
+    files = {f"inside/{name}": data for name, data in numbered(2).items()}
     page = new_page("moderator")
     page.goto("/console/batches")
     page.locator("#files").set_input_files(make_archive(tmp_path / "packed.zip", files))
@@ -60,14 +59,14 @@ def test_unreachable_store_is_gone_around(new_page: NewPage, service: Service, t
     page = new_page("moderator")
     page.route(f"{service.stack.settings().s3_endpoint_url}/**", lambda route: route.abort())
     page.goto("/console/batches")
-    choose_folder(page, make_folder(tmp_path / "around", numbered(3, first_seed=5020)))
+    choose_folder(page, make_folder(tmp_path / "around", numbered(3)))
     start(page)
     assert service.client.batch(opened_batch(page)).counts.total == 3
 
 
 def test_broken_upload_goes_on(new_page: NewPage, service: Service, tmp_path: Path) -> None:
     """Three of five arrive, the page is left, and what has arrived is not sent again."""
-    folder = make_folder(tmp_path / "broken", numbered(5, first_seed=5030))
+    folder = make_folder(tmp_path / "broken", numbered(5))
     store = f"{service.stack.settings().s3_endpoint_url}/**"
     page = new_page("moderator")
     left = [3]
@@ -104,7 +103,7 @@ def test_refused_file_is_named(new_page: NewPage, service: Service, tmp_path: Pa
         lambda route: route.fulfill(status=403, body="no") if failing[0] else route.continue_(),
     )
     page.goto("/console/batches")
-    choose_folder(page, make_folder(tmp_path / "refused", numbered(1, first_seed=5040)))
+    choose_folder(page, make_folder(tmp_path / "refused", numbered(1)))
     start(page)
     expect(page.locator("#failed-files")).to_contain_text("picture-0.png")
     failing[0] = False
@@ -132,5 +131,5 @@ def test_upload_is_accessible(new_page: NewPage, tmp_path: Path, scheme: str) ->
     page = new_page("moderator", color_scheme=scheme)
     page.goto("/console/batches")
     faults = grave_faults(page)
-    choose_folder(page, make_folder(tmp_path / "seen", numbered(1, first_seed=5050)))
+    choose_folder(page, make_folder(tmp_path / "seen", numbered(1)))
     assert faults + grave_faults(page) == []
