@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from api import administration_examples as examples
-from api.schemas import PRINTABLE, Given, WholeNumber
+from api.schemas import PRINTABLE, Given, read_whole
 from leaktrace.records.audit import AuditRow
 from leaktrace.records.keys import SCOPES, SERVICE_ADMIN, Scope, is_live
 from leaktrace.records.models import ApiKey
@@ -18,7 +18,7 @@ LARGEST_QUOTA = 10**12
 KeyName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=PRINTABLE)]
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
 DailyQuota = Annotated[
-    Annotated[WholeNumber, Field(ge=0, le=LARGEST_QUOTA)] | None,
+    Annotated[int, Field(ge=0, le=LARGEST_QUOTA), BeforeValidator(read_whole)] | None,
     Field(description="Images a day (UTC); null: as many as the service's setting says."),
 ]
 
@@ -35,7 +35,7 @@ class KeyCreate(Given):
         max_length=20,
         description="All but `tenant:admin` and `service:admin` unless given.",
     )
-    expires_days: Annotated[WholeNumber, Field(ge=1, le=3650)] | None = None
+    expires_days: Annotated[int, Field(ge=1, le=3650), BeforeValidator(read_whole)] | None = None
     tenant_id: UUID | None = Field(
         None, description="Another tenant's: only with `service:admin`.", strict=False
     )

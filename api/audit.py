@@ -1,4 +1,4 @@
-"""The route of the audit trail: cursor pages, or all as NDJSON, CSV or Parquet, filtered by what was done, by whom and when.
+"""The route of the audit trail: cursor pages, or all as NDJSON, CSV or Parquet, filtered by action, actor, time.
 
 A stream reads page by page in short transactions, as that of results does.
 """

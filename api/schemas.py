@@ -59,12 +59,12 @@ def _describe_keys(schema: dict[str, Any]) -> None:
     schema["propertyNames"] = {"pattern": pattern, "minLength": 1, "maxLength": MAX_METADATA_KEY_CHARACTERS}
 
 
-def _whole(value: object) -> object:
+def read_whole(value: object) -> object:
     """JSON knows one kind of number: 2.0 is the integer 2."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_whole)]
+WholeNumber = Annotated[int, BeforeValidator(read_whole)]
 
 
 def _read_time(value: object) -> object:
