@@ -11,6 +11,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI, Response
 
 from api import (
+    audit,
     batches,
     candidates,
     density,
@@ -18,11 +19,14 @@ from api import (
     generators,
     health,
     images,
+    keys,
     labels,
     pictures,
     refits,
     results,
+    status,
     summaries,
+    tenants,
     uploads,
     webhooks,
 )
@@ -85,6 +89,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         density,
         refits,
         webhooks,
+        keys,
+        tenants,
+        audit,
+        status,
         health,
     ):
         app.include_router(module.router)

@@ -4,16 +4,17 @@ A browser that is signed in to the console may call any route with its cookie an
 that is malformed, unknown, wrong, expired or revoked is answered alike (401), so that guessing teaches nothing.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.dependencies import GivenServices, Services
 from api.errors import ScopeMissing, Unauthenticated
 from api.sessions import TOKEN_HEADER, check_forgery, find_signed_in
 from leaktrace.records.database import transaction
-from leaktrace.records.keys import SERVICE_ADMIN, Caller, find_caller
+from leaktrace.records.keys import SERVICE_ADMIN, TENANT_ADMIN, Caller, find_caller
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="ApiKey", description="An API key, `lk_live_...`, as a bearer token."
@@ -60,6 +61,24 @@ def _caller_by_session(request: Request, services: Services) -> Caller:
     return visitor.caller
 
 
+Breadth = Literal["tenant", "service"]
+GivenBreadth = Annotated[
+    Breadth, Query(alias="of", description="`service`: all tenants, for keys with `service:admin`.")
+]
+
+
+def tenant_of(caller: Caller, breadth: Breadth) -> UUID | None:
+    """Whose things are asked for: the caller's own tenant's, or (None) everybody's.
+
+    Raises:
+        ScopeMissing: everybody's are asked for by somebody who does not run the service.
+    """
+    if breadth == "tenant":
+        return caller.tenant_id
+    require_scope_of(caller, SERVICE_ADMIN)
+    return None
+
+
 BatchReader = Annotated[Caller, require_scope("batches:read")]
 BatchWriter = Annotated[Caller, require_scope("batches:write")]
 ResultReader = Annotated[Caller, require_scope("results:read")]
@@ -68,6 +87,7 @@ LabelWriter = Annotated[Caller, require_scope("labels:write")]
 GeneratorWriter = Annotated[Caller, require_scope("generators:write")]
 DensityReader = Annotated[Caller, require_scope("density:read")]
 DensityWriter = Annotated[Caller, require_scope("density:write")]
+TenantAdmin = Annotated[Caller, require_scope(TENANT_ADMIN)]
 ServiceAdmin = Annotated[Caller, require_scope(SERVICE_ADMIN)]
 WebhookReader = Annotated[Caller, require_scope("webhooks:read")]
 WebhookWriter = Annotated[Caller, require_scope("webhooks:write")]

@@ -6,10 +6,12 @@ that one would read as a formula are made text. Parquet has the same columns wit
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from io import StringIO
 from typing import Literal
+
+from pydantic import BaseModel
 
 from api.errors import NotAcceptable
 from api.parquet import ColumnType, write_rows
@@ -49,7 +51,7 @@ def choose_format(asked: Format | None, *, accept: str | None) -> Format:
     return best
 
 
-def write_ndjson(pages: Iterable[list[Result]]) -> Iterator[bytes]:
+def write_ndjson(pages: Iterable[Sequence[BaseModel]]) -> Iterator[bytes]:
     """One line a result, and the end line."""
     count = 0
     for page in pages:
@@ -60,9 +62,14 @@ def write_ndjson(pages: Iterable[list[Result]]) -> Iterator[bytes]:
 
 def write_csv(pages: Iterable[list[Result]]) -> Iterator[bytes]:
     """RFC 4180 with a header line, in UTF-8."""
-    yield _lines([COLUMNS])
+    return write_table(COLUMNS, (map(_cells, page) for page in pages))
+
+
+def write_table(columns: Sequence[str], pages: Iterable[Iterable[Iterable[object]]]) -> Iterator[bytes]:
+    """The same for rows of any kind."""
+    yield _lines([columns])
     for page in pages:
-        yield _lines([_as_text(cell) for cell in _cells(result)] for result in page)
+        yield _lines([_as_text(cell) for cell in row] for row in page)
 
 
 def write_parquet(pages: Iterable[list[Result]]) -> Iterator[bytes]:

@@ -4,11 +4,12 @@ Requests forbid unknown fields, so that a misspelt one is noticed. Responses are
 Knows nothing of SQL, queues or stores.
 """
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from api import examples
 
@@ -33,6 +34,7 @@ MAX_FILE_NAME_CHARACTERS = 512
 MAX_METADATA_ENTRIES = 32
 MAX_METADATA_KEY_CHARACTERS = 64
 MAX_PROMISES = 1000
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 CustomId = Annotated[
@@ -57,12 +59,22 @@ def _describe_keys(schema: dict[str, Any]) -> None:
     schema["propertyNames"] = {"pattern": pattern, "minLength": 1, "maxLength": MAX_METADATA_KEY_CHARACTERS}
 
 
-def _whole(value: object) -> object:
+def read_whole(value: object) -> object:
     """JSON knows one kind of number: 2.0 is the integer 2."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_whole)]
+WholeNumber = Annotated[int, BeforeValidator(read_whole)]
+
+
+def _read_time(value: object) -> object:
+    """RFC 3339 and nothing else: no numbers, and no time without its zone."""
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise ValueError("give a time with its zone, such as 2026-01-05T09:30:00Z")
+    return datetime.fromisoformat(value.upper())
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 
 
 class Given(BaseModel):

@@ -1,20 +1,18 @@
 """Webhooks and their deliveries as the API takes and gives them. A secret is given when it is made, and never again."""
 
-import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import webhook_examples as examples
-from api.schemas import PRINTABLE, Given, WholeNumber
+from api.schemas import PRINTABLE, Given, Moment, WholeNumber
 from leaktrace.addresses import URL_PATTERN
 from leaktrace.records.events import EVENT_TYPES, EventType
 from leaktrace.records.replays import DeliveryRow
 from leaktrace.records.webhook_models import WebhookEndpoint
 
-RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 DeliveryState = Literal["pending", "delivered", "failed"]
 Url = Annotated[
     str,
@@ -131,19 +129,12 @@ class DeliveryPage(BaseModel):
     next_cursor: str | None
 
 
-def _read_time(value: object) -> object:
-    """RFC 3339 and nothing else: no numbers, and no time without its zone."""
-    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
-        raise ValueError("give a time with its zone, such as 2026-01-05T09:30:00Z")
-    return datetime.fromisoformat(value.upper())
-
-
 class Replay(Given):
     """Which events are sent again: those since a time that were not delivered, or all of them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.REPLAY})
 
-    since: Annotated[AwareDatetime, BeforeValidator(_read_time)]
+    since: Moment
     include_delivered: bool = False
 
 

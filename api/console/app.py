@@ -7,13 +7,37 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api.console import batch, batches, events, images, sign_in, static_files
+from api.console import (
+    audit,
+    batch,
+    batches,
+    events,
+    images,
+    keys,
+    sign_in,
+    static_files,
+    system,
+    tenants,
+    webhooks,
+)
 from api.console.failures import answer_framework, answer_invalid, answer_ours
 from api.console.security import BrowserProtection
 from api.dependencies import Services
 from leaktrace.errors import LeaktraceError
 
-PAGES = (sign_in, static_files, events, batches, batch, images)
+PAGES = (
+    sign_in,
+    static_files,
+    events,
+    batches,
+    batch,
+    images,
+    system,
+    keys,
+    tenants,
+    webhooks,
+    audit,
+)
 
 
 def create_console(services: Services) -> FastAPI:

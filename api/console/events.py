@@ -22,12 +22,12 @@ from api.dependencies import GivenServices, Services
 from leaktrace.errors import InvalidInput, Unavailable
 from leaktrace.records.console_sessions import Visitor
 from leaktrace.records.database import transaction
-from leaktrace.records.marks import batches_mark
+from leaktrace.records.marks import batches_mark, system_mark
 
 LOOK_SECONDS = 1.0
 STREAM_SECONDS = 60.0
 REOPEN_MILLISECONDS = 500
-TOPICS: dict[str, Callable[[Session, UUID], str]] = {"batches": batches_mark}
+TOPICS: dict[str, Callable[[Session, UUID], str]] = {"batches": batches_mark, "system": system_mark}
 
 router = APIRouter()
 

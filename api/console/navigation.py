@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from leaktrace.records.console_sessions import Visitor
+from leaktrace.records.keys import TENANT_ADMIN
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,10 @@ class Entry:
     scope: str
 
 
-NAVIGATION = (Entry("batches", "Batches", "/console/batches", "batches:read"),)
+NAVIGATION = (
+    Entry("batches", "Batches", "/console/batches", "batches:read"),
+    Entry("system", "System", "/console/system", TENANT_ADMIN),
+)
 
 
 def entries_for(visitor: Visitor | None) -> tuple[Entry, ...]:

@@ -17,24 +17,28 @@ from leaktrace.records.console_sessions import Visitor
 TOKEN_FIELD = "csrf_token"  # noqa: S105 - a name, not a secret
 
 
-def opens(scope: str) -> Any:
+def opens(*scopes: str) -> Any:
     """A dependency that gives the visitor who may read this."""
 
     def visit(request: Request, services: GivenServices) -> Visitor:
-        return _admit(request, services, scope)
+        visitor = _admit(request, services)
+        for scope in scopes:
+            require_scope_of(visitor.caller, scope)
+        return visitor
 
     return Depends(visit)
 
 
-def sends(scope: str) -> Any:
+def sends(*scopes: str) -> Any:
     """A dependency that gives the visitor who may change this, and did so from one of our pages."""
 
     def visit(
         request: Request, services: GivenServices, token: str | None = Depends(presented_token)
     ) -> Visitor:
-        visitor = _admit(request, services, None)
+        visitor = _admit(request, services)
         check_forgery(request, services, presented=token)
-        require_scope_of(visitor.caller, scope)
+        for scope in scopes:
+            require_scope_of(visitor.caller, scope)
         return visitor
 
     return Depends(visit)
@@ -49,11 +53,9 @@ async def presented_token(request: Request) -> str | None:
     return field if isinstance(field, str) else None
 
 
-def _admit(request: Request, services: Services, scope: str | None) -> Visitor:
+def _admit(request: Request, services: Services) -> Visitor:
     visitor = find_signed_in(request, services)
     if visitor is None:
         raise Unauthenticated("sign in first")
     request.state.visitor = visitor  # for the page's frame, also when it says no
-    if scope is not None:
-        require_scope_of(visitor.caller, scope)
     return visitor

@@ -10,18 +10,18 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from leaktrace.errors import InvalidInput
+from leaktrace.errors import InvalidInput, NotFound
 from leaktrace.records.audit import record_audit
 from leaktrace.records.models import ApiKey, Tenant
 
-SCOPES = (
+Scope = Literal[
     "batches:read",
     "batches:write",
     "results:read",
@@ -32,12 +32,23 @@ SCOPES = (
     "density:write",
     "webhooks:read",
     "webhooks:write",
-)
-# What only those who run the service may do. No key has it unless it was asked for by name.
-SERVICE_ADMIN = "service:admin"
-GRANTABLE_SCOPES = (*SCOPES, SERVICE_ADMIN)
+    "tenant:admin",
+    "service:admin",
+]
+GRANTABLE_SCOPES: tuple[Scope, ...] = get_args(Scope)
+# What no key has unless it was asked for by name: to give out a tenant's keys and read its audit trail, and what only
+# those who run the service may do.
+TENANT_ADMIN: Scope = "tenant:admin"
+SERVICE_ADMIN: Scope = "service:admin"
+SCOPES = tuple(scope for scope in GRANTABLE_SCOPES if scope not in (TENANT_ADMIN, SERVICE_ADMIN))
 PRESENTED_KEY = re.compile(r"lk_live_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 LAST_USE_RESOLUTION = timedelta(minutes=1)
+
+
+class KeyNotFound(NotFound):
+    """The tenant has no such key."""
+
+    code = "key_not_found"
 
 
 @dataclass(frozen=True)
@@ -124,18 +135,19 @@ def caller_of(key: ApiKey) -> Caller:
     return Caller(tenant_id=key.tenant_id, public_id=key.public_id, scopes=frozenset(key.scopes))
 
 
-def revoke_key(session: Session, public_id: str, *, actor: str = "cli") -> bool:
-    """Revoke at once; False when there is no such key or it was revoked before."""
-    statement = (
-        update(ApiKey)
-        .where(ApiKey.public_id == public_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=datetime.now(UTC))
-        .returning(ApiKey.tenant_id)
-    )
-    tenant_id = session.execute(statement).scalar_one_or_none()
-    if tenant_id is None:
+def revoke_key(
+    session: Session, public_id: str, *, actor: str = "cli", tenant_id: UUID | None = None
+) -> bool:
+    """Revoke at once, with `tenant_id` only that tenant's; False when there is no such key or it was revoked before."""
+    statement = update(ApiKey).where(ApiKey.public_id == public_id, ApiKey.revoked_at.is_(None))
+    if tenant_id is not None:
+        statement = statement.where(ApiKey.tenant_id == tenant_id)
+    revoked = session.execute(
+        statement.values(revoked_at=datetime.now(UTC)).returning(ApiKey.tenant_id)
+    ).scalar_one_or_none()
+    if revoked is None:
         return False
-    record_audit(session, "key.revoked", tenant_id=tenant_id, actor=actor, subject=public_id)
+    record_audit(session, "key.revoked", tenant_id=revoked, actor=actor, subject=public_id)
     return True
 
 
@@ -144,6 +156,20 @@ def list_keys(session: Session, tenant_id: UUID) -> list[ApiKey]:
     return list(
         session.scalars(select(ApiKey).where(ApiKey.tenant_id == tenant_id).order_by(ApiKey.id.desc()))
     )
+
+
+def find_tenant_key(session: Session, tenant_id: UUID, *, public_id: str) -> ApiKey:
+    """One key of a tenant, live or not.
+
+    Raises:
+        KeyNotFound
+    """
+    key = session.execute(
+        select(ApiKey).where(ApiKey.tenant_id == tenant_id, ApiKey.public_id == public_id)
+    ).scalar_one_or_none()
+    if key is None:
+        raise KeyNotFound(f"there is no key {public_id}")
+    return key
 
 
 def is_live(key: ApiKey) -> bool:

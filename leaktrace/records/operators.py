@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from leaktrace.errors import Conflict, InvalidInput
 from leaktrace.records.audit import record_audit
 from leaktrace.records.console_models import ROLES, ConsoleSession, Operator
-from leaktrace.records.keys import SCOPES, SERVICE_ADMIN
+from leaktrace.records.keys import GRANTABLE_SCOPES, SCOPES
 
 OPERATOR_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _READING = frozenset(scope for scope in SCOPES if scope.endswith(":read"))
@@ -23,7 +23,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
     "viewer": _READING,
     "moderator": _MODERATING,
     "researcher": _MODERATING | {"generators:write", "density:write"},
-    "admin": frozenset((*SCOPES, SERVICE_ADMIN)),
+    "admin": frozenset(GRANTABLE_SCOPES),
 }
 
 

@@ -19,6 +19,19 @@ MISSED_HEARTBEATS = 3
 
 
 @dataclass(frozen=True)
+class WorkerState:
+    """A worker process, and whether its last heartbeat is recent."""
+
+    id: str
+    alive: bool
+    device: str
+    model_version: str
+    density_version: str
+    started_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
 class GeneratorUse:
     """How many of a tenant's images were attributed to a generator, and how surely."""
 
@@ -29,6 +42,17 @@ class GeneratorUse:
 def count_living_workers(session: Session) -> int:
     """Workers whose last heartbeat is recent."""
     return session.execute(select(func.count()).select_from(Worker).where(_is_alive())).scalar_one()
+
+
+def list_workers(session: Session, *, seen_after: datetime) -> list[WorkerState]:
+    """Workers that were heard from since then, the living ones first."""
+    columns = (
+        *(Worker.id, _is_alive().label("alive"), Worker.device, Worker.model_version),
+        *(Worker.density_version, Worker.started_at, Worker.seen_at),
+    )
+    statement = select(*columns).where(Worker.seen_at > seen_after)
+    rows = session.execute(statement.order_by(_is_alive().desc(), Worker.started_at))
+    return [WorkerState(*row) for row in rows]
 
 
 def find_stale_models(session: Session, *, stale_after_seconds: float) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import Conflict, NotFound
@@ -24,6 +24,7 @@ TEST_EVENT = "webhook.test"
 MOST_PENDING = 10_000
 KEEP_EVENTS = timedelta(days=30)
 PURGED_TOGETHER = 10_000
+TROUBLED_SHOWN = 20
 
 
 class WebhookNotFound(NotFound):
@@ -81,6 +82,17 @@ def list_webhooks(session: Session, tenant_id: UUID) -> list[WebhookEndpoint]:
     """The tenant's endpoints, the newest first."""
     statement = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id)
     return list(session.scalars(statement.order_by(WebhookEndpoint.id.desc())))
+
+
+def list_troubled_webhooks(session: Session, tenant_id: UUID | None) -> list[WebhookEndpoint]:
+    """Endpoints of a tenant, or (None) of all, that fail or were disabled, the newest first."""
+    troubled = or_(WebhookEndpoint.failing_since.is_not(None), WebhookEndpoint.disabled_at.is_not(None))
+    statement = (
+        select(WebhookEndpoint).where(troubled).order_by(WebhookEndpoint.id.desc()).limit(TROUBLED_SHOWN)
+    )
+    if tenant_id is not None:
+        statement = statement.where(WebhookEndpoint.tenant_id == tenant_id)
+    return list(session.scalars(statement))
 
 
 def find_webhook(

@@ -49,6 +49,14 @@ ROUTES = [
     ("POST", "/v1/generators/flux-3/demote", "service:admin"),
     ("POST", "/v1/images/{id}/labels", "labels:write"),
     ("GET", "/v1/images/{id}/labels", "results:read"),
+    ("GET", "/v1/keys", "tenant:admin"),
+    ("POST", "/v1/keys", "tenant:admin"),
+    ("DELETE", "/v1/keys/0123456789abcdef", "tenant:admin"),
+    ("GET", "/v1/audit", "tenant:admin"),
+    ("GET", "/v1/status", "tenant:admin"),
+    ("GET", "/v1/tenants", "service:admin"),
+    ("POST", "/v1/tenants", "service:admin"),
+    ("PATCH", "/v1/tenants/{id}", "service:admin"),
 ]
 BODIES = {
     "uploads": {"files": [{"custom_id": "a", "sha256": "0" * 64, "size_bytes": 1}]},
