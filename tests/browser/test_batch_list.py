@@ -51,6 +51,18 @@ def test_batch_is_cancelled_then_deleted(new_page: NewPage, service: Service) ->
     expect(row(page, name)).to_have_count(0, timeout=60_000)
 
 
+def test_answer_survives_a_live_update(new_page: NewPage, service: Service) -> None:
+    _, name = named(service)
+    page = new_page("moderator")
+    page.goto("/console/batches")
+    row(page, name).get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    _, other = named(service)
+    expect(row(page, other)).to_be_attached()
+    page.locator("#confirm-yes").click()
+    expect(page.get_by_role("status").first).to_contain_text("being cancelled")
+
+
 def test_failed_images_are_retried(new_page: NewPage, service: Service) -> None:
     batch_id, name = named(service)
     cut = UploadFile.from_bytes(unseen_picture()[:2000], custom_id="cut")

@@ -37,6 +37,10 @@ document.addEventListener("submit", (event) => {
   dialog.addEventListener("close", () => {
     if (dialog.returnValue !== "yes") return;
     form.dataset.confirmed = "yes";
+    if (!form.isConnected) { // a live part fetched itself again meanwhile, and only what is in the page can be sent
+      form.hidden = true;
+      document.body.append(form);
+    }
     form.requestSubmit();
   }, { once: true });
   dialog.showModal();
