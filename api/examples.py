@@ -188,6 +188,29 @@ IMAGE_RECORD: list[Any] = [
         ],
     }
 ]
+PROVENANCE: list[Any] = [
+    {
+        "image_id": EXAMPLE_ID,
+        "sha256": EXAMPLE_SHA256,
+        "exif": {
+            "state": "present",
+            "entries": [{"name": "Software", "value": "Example 3.1"}],
+            "has_position": False,
+        },
+        "texts": [{"name": "parameters", "value": "a castle at dawn Steps: 30"}],
+        "credentials": {
+            "state": "valid",
+            "signer": "Example Signer",
+            "organisation": "Example Company",
+            "is_signer_trusted": False,
+            "signed_at": "2026-01-05T09:30:00+00:00",
+            "made_with": ["Example 3.1"],
+            "actions": ["c2pa.created"],
+            "source_types": ["trainedAlgorithmicMedia"],
+            "problems": [],
+        },
+    }
+]
 RESULT_PAGE: list[Any] = [{"data": RESULT, "next_cursor": None}]
 NEAREST: list[Any] = [
     {

@@ -1,4 +1,4 @@
-"""One image as the API gives it: its facts, where it was submitted, and every answer that it ever got."""
+"""One image as the API gives it: its facts, where it was submitted, every answer that it got, and its provenance."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import examples
 from api.result_schemas import ImageFacts
 from api.schemas import ItemState, VerdictName
+from leaktrace.provenance import Provenance
 
 
 class Appearance(BaseModel):
@@ -48,3 +49,12 @@ class ImageRecord(ImageFacts):
     created_at: datetime
     appearances: list[Appearance] = Field(description="Where it was submitted: the newest 20.")
     answers: list[Answer] = Field(description="By each model and density version, the newest first.")
+
+
+class ImageProvenance(Provenance):
+    """What the image's file says of its origin. It is shown beside the verdict and never used for it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.PROVENANCE})
+
+    image_id: UUID
+    sha256: str

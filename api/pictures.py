@@ -1,4 +1,4 @@
-"""The routes of one image itself: what is known of it, and its bytes as they were submitted.
+"""The routes of one image itself: what is known of it, its bytes as submitted, and what they say of themselves.
 
 Bytes are passed on piece by piece. Whatever a client called the file, the type is told by its first bytes, and the
 headers keep a browser from making a page of it.
@@ -6,6 +6,7 @@ headers keep a browser from making a page of it.
 
 from collections.abc import Iterator
 from itertools import chain
+from threading import BoundedSemaphore
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,9 +16,10 @@ from fastapi.responses import StreamingResponse
 from api.auth import ResultReader
 from api.dependencies import GivenServices, Services
 from api.documents import problems
-from api.image_schemas import Answer, Appearance, ImageRecord
+from api.image_schemas import Answer, Appearance, ImageProvenance, ImageRecord
 from leaktrace.errors import NotFound
 from leaktrace.objects import ObjectMissing, image_key
+from leaktrace.provenance import ProvenanceReader
 from leaktrace.records.database import transaction
 from leaktrace.records.images import find_image, list_appearances
 from leaktrace.records.models import Image
@@ -25,6 +27,7 @@ from leaktrace.records.results import list_attributions
 from leaktrace.science.containers import sniff_format
 
 APPEARANCES_SHOWN = 20
+READING_AT_ONCE = BoundedSemaphore(2)  # a process each, so that many requests cannot take the machine
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -61,6 +64,9 @@ class ContentGone(NotFound):
 
     code = "content_gone"
 
+    def __init__(self, image_id: UUID) -> None:
+        super().__init__(f"the bytes of image {image_id} are not kept any more")
+
 
 @router.get("/{image_id}", response_model=ImageRecord, responses=problems(404, 422))
 def image(image_id: ImageId, services: GivenServices, caller: ResultReader) -> ImageRecord:
@@ -96,10 +102,23 @@ def content(image_id: ImageId, request: Request, services: GivenServices, caller
     )
 
 
+@router.get("/{image_id}/provenance", response_model=ImageProvenance, responses=problems(404, 422))
+def provenance(image_id: ImageId, services: GivenServices, caller: ResultReader) -> ImageProvenance:
+    """What the file says of its own origin: EXIF, text chunks, C2PA. No verdict ever uses it."""
+    with transaction(services.engine) as session:
+        found = find_image(session, caller.tenant_id, image_id=image_id)
+    try:
+        data = services.store.get(image_key(found.tenant_id, found.sha256))
+    except ObjectMissing as error:
+        raise ContentGone(found.id) from error
+    with READING_AT_ONCE, ProvenanceReader() as reader:
+        return ImageProvenance(image_id=found.id, sha256=found.sha256, **dict(reader.read(data)))
+
+
 def _open(services: Services, found: Image) -> tuple[int, bytes, Iterator[bytes]]:
     """Length, first piece and the others; the first is read before the answer begins, so that faults are problems."""
     try:
         opened = services.store.open(image_key(found.tenant_id, found.sha256))
         return opened.size_bytes, next(opened.pieces, b""), opened.pieces
     except ObjectMissing as error:
-        raise ContentGone(f"the bytes of image {found.id} are not kept any more") from error
+        raise ContentGone(found.id) from error

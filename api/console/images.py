@@ -72,6 +72,16 @@ def page(
     )
 
 
+@router.get("/{image_id}/provenance")
+def provenance(request: Request, image_id: ImageId, services: GivenServices, visitor: Reader) -> Response:
+    """The part of the page that says what the file tells of its origin; it takes a moment and is fetched by itself."""
+    try:
+        found = pictures.provenance(image_id, services, visitor.caller)
+    except pictures.ContentGone:
+        found = None
+    return render(request, "image_provenance.html", found=found)
+
+
 @router.post("/{image_id}/labels")
 def label(
     request: Request,

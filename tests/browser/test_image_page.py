@@ -115,6 +115,13 @@ def test_forged_label_is_refused(page: Page, image_id: str) -> None:
     assert sent.status == 403
 
 
+def test_provenance_stands_beside(page: Page) -> None:
+    provenance = page.locator("#provenance")
+    expect(provenance).to_contain_text("C2PA Content Credentials absent", timeout=30_000)
+    expect(provenance).to_contain_text(f"Maker {ATTACK}")
+    assert provenance.locator("img, script").count() == 0
+
+
 def test_clients_texts_stay_texts(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("<script>document.title=")
     page.wait_for_timeout(200)

@@ -18,13 +18,14 @@ FORBIDDEN = {
         "boto3",
         "botocore",
         "fastapi",
+        "c2pa",
         "api",
         "worker",
     },
     "leaktrace/records": {"celery", "redis", "boto3", "fastapi", "torch", "diffusers", "api", "worker"},
     "leaktrace": {"api", "worker"},
     "api": {"torch", "diffusers", "worker"},
-    "worker": {"fastapi", "api"},
+    "worker": {"fastapi", "c2pa", "api"},
 }
 SCIENCE_MAY_SEE = {"leaktrace.errors", "leaktrace.science", "leaktrace.weights"}
 
@@ -67,6 +68,15 @@ def test_worker_never_imports_training() -> None:
         if any("science.training" in module for module in imported_modules(source))
     ]
     assert trainers == []
+
+
+def test_worker_never_reads_provenance() -> None:
+    readers = [
+        str(source.relative_to(ROOT))
+        for source in (ROOT / "worker").rglob("*.py")
+        if any(module.startswith("leaktrace.provenance") for module in imported_modules(source))
+    ]
+    assert readers == []
 
 
 def test_api_runs_without_torch() -> None:

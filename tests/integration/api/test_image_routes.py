@@ -79,6 +79,12 @@ def test_stranger_finds_no_image(
     assert (answer.status_code, answer.json()["code"]) == (404, "image_not_found")
 
 
+def test_provenance_is_read_beside(client: httpx.Client, engine: Engine) -> None:
+    result = submitted(client, engine, seed=8)
+    found = client.get(f"/v1/images/{result['image']['id']}/provenance").json()
+    assert (found["sha256"], found["credentials"]["state"]) == (result["image"]["sha256"], "absent")
+
+
 def test_deleted_bytes_are_gone(client: httpx.Client, engine: Engine, store: S3ObjectStore) -> None:
     image = submitted(client, engine, seed=7)["image"]
     with transaction(engine) as session:

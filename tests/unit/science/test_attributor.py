@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from leaktrace.science.attributor import Attributor, ModelUnusable
 from leaktrace.science.density import OpenSetDensity
@@ -13,6 +15,7 @@ from leaktrace.science.golden import golden_image
 from leaktrace.science.images import EmptyFile
 from leaktrace.science.model_folder import DENSITY
 from leaktrace.science.preprocessing import PreparedImage
+from tests import credentials
 
 
 @pytest.fixture
@@ -52,6 +55,19 @@ def test_crops_change_no_answer(attributor: Attributor, prepared: list[PreparedI
             other.p_values,
         )
         assert np.array_equal(one.embedding, other.embedding)
+
+
+def test_provenance_changes_no_answer(attributor: Attributor, pictures: Path) -> None:
+    with Image.open(sorted((pictures / "real").glob("*.png"))[0]) as picture:
+        exif = Image.Exif()
+        exif[0x0131] = "A generator"  # Software
+        plain, told = BytesIO(), BytesIO()
+        picture.convert("RGB").save(plain, "JPEG", quality=90)
+        picture.convert("RGB").save(told, "JPEG", quality=90, exif=exif)
+    signed = credentials.sign(told.getvalue())
+    answers = attributor.attribute([attributor.prepare(data) for data in (plain.getvalue(), signed)])
+    assert answers[0].to_dict() == answers[1].to_dict()
+    assert np.array_equal(answers[0].embedding, answers[1].embedding)
 
 
 def test_no_images_no_answers(attributor: Attributor) -> None:
