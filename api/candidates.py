@@ -39,7 +39,9 @@ class Candidate(BaseModel):
     confidence: float = Field(
         description="Stability times cohesion, halved when it comes from one batch alone."
     )
-    sources: dict[str, int] = Field(description="Different batches, days and formats of its images.")
+    sources: dict[str, int] = Field(
+        description="Different batches, days and formats of its images, and how many people call unknown."
+    )
     medoids: list[UUID] = Field(description="Ids of its most typical images.")
     created_at: datetime
     seen_at: datetime

@@ -133,6 +133,8 @@ LABEL: list[Any] = [
         "model_version": "starter-3f1c0a9be2d4",
         "density_version": "starter-density-51d0aa7e90cc",
         "verdict": "unseen",
+        "withdraws": None,
+        "bulk_id": None,
         "created_at": EXAMPLE_TIME,
     }
 ]
@@ -255,7 +257,7 @@ CANDIDATES: list[Any] = [
                 "novelty": 412.7,
                 "stability": 0.93,
                 "confidence": 0.88,
-                "sources": {"batches": 3, "days": 2, "formats": 1},
+                "sources": {"confirmed": 9, "batches": 3, "days": 2, "formats": 1},
                 "medoids": [EXAMPLE_ID],
                 "created_at": EXAMPLE_TIME,
                 "seen_at": EXAMPLE_TIME,

@@ -1,6 +1,7 @@
 """What a person may say of an image, one model for each kind, so that the description says what each kind needs."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
@@ -42,8 +43,20 @@ class Appeal(BaseModel):
     reason: Reason
 
 
-class LabelCreate(RootModel[Annotated[Confirmation | Correction | Appeal, Field(discriminator="kind")]]):
-    """What a person says of an image."""
+class Withdrawal(BaseModel):
+    """What was said under `label_id` is taken back; it stays in the history and counts no longer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["withdraw"]
+    label_id: UUID
+    reason: Reason
+
+
+class LabelCreate(
+    RootModel[Annotated[Confirmation | Correction | Appeal | Withdrawal, Field(discriminator="kind")]]
+):
+    """What a person says of an image, or takes back."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.LABEL_CREATE})
 

@@ -66,6 +66,8 @@ class Label(BaseModel):
     model_version: str | None
     density_version: str | None
     verdict: VerdictName | None = Field(description="The model's own, at that time.")
+    withdraws: UUID | None = Field(description="The label that this one takes back.")
+    bulk_id: UUID | None = Field(description="Shared by labels that were given to many images at once.")
     created_at: datetime
 
 

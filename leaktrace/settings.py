@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     console_session_hours: int = Field(12, ge=1, description="Any session is over after this long.")
     console_blur_thumbnails: bool = Field(True, description="Thumbnails show once they are pointed at.")
 
+    review_lease_seconds: int = Field(300, ge=10, description="An image lies before one reviewer this long.")
+
     # The worker.
     model: str = Field("starter", description="Name of a shipped model or a model folder.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")

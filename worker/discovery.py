@@ -4,7 +4,7 @@ One run at a time (advisory lock), each tenant in a transaction of its own, so t
 nothing. A tenant's images are only ever compared with one another and with what the model knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -25,6 +25,7 @@ from leaktrace.records.quarantine import (
     read_mature,
     tenants_in_quarantine,
 )
+from leaktrace.records.quarantine_words import list_called_unknown
 from leaktrace.science.discovery import DiscoveryRules, Group, discover
 from leaktrace.science.images import ImageRefused, decode
 from worker.quarantine import fill_quarantine
@@ -69,10 +70,12 @@ class Discoverer:
         version = attributor.version
         with transaction(self.engine) as session:
             held = read_mature(session, tenant_id, model_version=version, limit=IMAGES_A_RUN)
+            images = [one.image_id for one in held]
+            confirmed = list_called_unknown(session, version, image_ids=images)
         groups = self._groups(held, attributor)
         with transaction(self.engine) as session:
             before = {one.id: one.candidate_id for one in held if one.candidate_id is not None}
-            found = [_as_record(group, held) for group in groups]
+            found = [_as_record(group, held, confirmed=confirmed) for group in groups]
             kept = save_groups(session, tenant_id, model_version=version, groups=found, before=before)
         for group in groups:
             self._draw_thumbnails(tenant_id, [held[row] for row in group.medoids])
@@ -101,19 +104,21 @@ class Discoverer:
             store_thumbnail(self.store, thumbnail, tenant_id=tenant_id, sha256=sha256)
 
 
-def sources_of(members: Sequence[HeldImage]) -> dict[str, int]:
-    """How many different batches, days and formats the images come from."""
+def sources_of(members: Sequence[HeldImage], *, confirmed: Collection[UUID]) -> dict[str, int]:
+    """How many different batches, days and formats the images come from, and how many people call unknown."""
     return {
+        "confirmed": sum(one.image_id in confirmed for one in members),
         "batches": len({one.batch_id for one in members}),
         "days": len({day_of(one.seen_at) for one in members}),
         "formats": len({one.format for one in members}),
     }
 
 
-def _as_record(group: Group, held: Sequence[HeldImage]) -> FoundGroup:
+def _as_record(group: Group, held: Sequence[HeldImage], *, confirmed: Collection[UUID]) -> FoundGroup:
     members = [held[row] for row in group.members]
-    sources = sources_of(members)
-    diverse = sources["batches"] > 1
+    sources = sources_of(members, confirmed=confirmed)
+    # A person's word on half of them counts as much as a second source.
+    diverse = sources["batches"] > 1 or 2 * sources["confirmed"] >= len(members)
     return FoundGroup(
         members=tuple(one.id for one in members),
         medoids=tuple(str(held[row].image_id) for row in group.medoids),

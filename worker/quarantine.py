@@ -1,10 +1,12 @@
 """Takes unseen images into the quarantine, the oldest first, and decides for each: held, a near copy, or over a cap.
+People's labels bring more in, and take out what they name.
 
 Runs beside attribution and not within it, so that no shard waits for it; what it has not taken in yet it finds at its
 next run. Knows nothing of groups.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -25,6 +27,7 @@ from leaktrace.records.quarantine import (
     take_in,
     today,
 )
+from leaktrace.records.quarantine_words import find_called_unknown, heed_labels
 from leaktrace.science.fingerprint import NEAR_BITS, hash_distances
 from leaktrace.settings import Settings
 
@@ -44,11 +47,27 @@ def quarantine_rules(settings: Settings) -> QuarantineRules:
 
 
 def fill_quarantine(engine: Engine, model_version: str, *, rules: QuarantineRules) -> int:
-    """Take in all that is new, step by step, each in a transaction of its own; returns how many were new."""
+    """Take in all that is new, step by step, each in a transaction of its own; returns how many were new.
+
+    What the model calls unseen comes first, then what people call unknown; what they name is left out afterwards.
+    """
+    total = sum(
+        _fill(engine, model_version, find, rules=rules) for find in (find_new_unseen, find_called_unknown)
+    )
+    with transaction(engine) as session:
+        left, returned = heed_labels(session, model_version)
+    if left or returned:
+        log.info("quarantine_heeded_labels", model_version=model_version, left=left, returned=returned)
+    return total
+
+
+def _fill(
+    engine: Engine, model_version: str, find: Callable[..., list[Unseen]], *, rules: QuarantineRules
+) -> int:
     total = 0
     while True:
         with transaction(engine) as session:
-            found = find_new_unseen(session, model_version, limit=IMAGES_A_STEP)
+            found = find(session, model_version, limit=IMAGES_A_STEP)
             counts = _take_in(session, found, rules=rules)
         total += len(found)
         if found:

@@ -19,7 +19,7 @@ from api.dependencies import GivenServices, Services
 from api.image_schemas import ImageRecord
 from api.label_schemas import LabelCreate
 from api.pictures import ImageId
-from api.result_schemas import Attribution, Label, Neighbour
+from api.result_schemas import Attribution, ImageFacts, Label, Neighbour
 from leaktrace.errors import InvalidInput
 from leaktrace.records.console_sessions import Visitor
 from leaktrace.records.keys import Caller
@@ -51,6 +51,8 @@ def page(
     caller = visitor.caller
     image = pictures.image(image_id, services, caller)
     history = labels.history(image_id, services, caller).data
+    withdrawn = {each.withdraws for each in history}
+    standing = [each for each in history if each.kind != "withdraw" and each.id not in withdrawn]
     found = _attribution(services, caller, image_id)
     return render(
         request,
@@ -62,12 +64,13 @@ def page(
         headline=evidence.headline,
         neighbours=_neighbours(services, caller, image_id) if found else [],
         history=history,
-        judgement=_newest(history, "confirm", "correct"),
-        open_appeal=history[0] if history and history[0].kind == "appeal" else None,
+        withdrawn=withdrawn,
+        judgement=_newest(standing, "confirm", "correct"),
+        open_appeal=standing[0] if standing and standing[0].kind == "appeal" else None,
         can_label="labels:write" in caller.scopes,
         can_confirm=found is not None and found.verdict != "inconclusive",
         names=_names(services, caller),
-        is_shown=image.format is None or image.format in SHOWN_BY_BROWSERS,
+        is_shown=is_shown_by_browsers(image),
         said=SAID.get(said, ""),
     )
 
@@ -132,6 +135,11 @@ def _neighbours(services: Services, caller: Caller, image_id: UUID) -> list[Neig
 
 def _names(services: Services, caller: Caller) -> list[str]:
     return sorted(each.name for each in generators.generators(services, caller).data)
+
+
+def is_shown_by_browsers(image: ImageRecord | ImageFacts | None) -> bool:
+    """Whether a browser can show the file; one that has not been decoded yet may be tried."""
+    return image is not None and (image.format is None or image.format in SHOWN_BY_BROWSERS)
 
 
 def _newest(history: list[Label], *kinds: str) -> Label | None:

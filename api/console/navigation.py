@@ -18,6 +18,7 @@ class Entry:
 
 NAVIGATION = (
     Entry("batches", "Batches", "/console/batches", "batches:read"),
+    Entry("review", "Review", "/console/review", "labels:write"),
     Entry("system", "System", "/console/system", TENANT_ADMIN),
 )
 

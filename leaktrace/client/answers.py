@@ -123,11 +123,12 @@ class Label(Answer):
 
     id: str
     sha256: str
-    kind: LabelKind
+    kind: LabelKind | Literal["withdraw"]
     generator: str | None = None
     reason: str
     actor: str
     verdict: str | None = None
+    withdraws: str | None = None
     created_at: datetime
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Text, and_, exists, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
+from leaktrace.records.labels import stands
 from leaktrace.records.models import Attribution, Image
 from leaktrace.records.open_set_models import Label
 
@@ -37,7 +38,7 @@ def list_confirmed(
     """All that stand, the oldest label first, of images that the model has embedded."""
     newest = (
         select(Label)
-        .where(Label.kind != "appeal")
+        .where(Label.kind != "appeal", stands(Label))
         .ext(distinct_on(Label.tenant_id, Label.sha256))
         .order_by(Label.tenant_id, Label.sha256, Label.id.desc())
         .subquery()
@@ -49,6 +50,7 @@ def list_confirmed(
         appeal.sha256 == said.sha256,
         appeal.kind == "appeal",
         appeal.id > said.id,
+        stands(appeal),
     )
     embedded = exists().where(Attribution.image_id == Image.id, Attribution.model_version == model_version)
     statement = (

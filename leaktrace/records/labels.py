@@ -1,24 +1,25 @@
 """Labels and appeals: what people say of an image beside what the model said, with who, when and why.
 
-The newest confirmation or correction of a content stands; an appeal that is newer than it is open. Labels belong to a
-tenant and are found by the content's hash, so that they hold at once for the same bytes in any later batch.
+The newest confirmation or correction of a content stands; an appeal that is newer than it is open; what was taken back
+counts as if it had not been said. Labels belong to a tenant and are found by the content's hash, so that they hold at
+once for the same bytes in any later batch.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, and_, exists, select
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, aliased, defer
 
-from leaktrace.errors import Conflict
+from leaktrace.errors import Conflict, NotFound
 from leaktrace.records.audit import record_audit
 from leaktrace.records.images import find_image
 from leaktrace.records.models import Attribution
 from leaktrace.records.open_set_models import Label
 
-LabelKind = Literal["confirm", "correct", "appeal"]
+LabelKind = Literal["confirm", "correct", "appeal", "withdraw"]
 
 
 class NothingToConfirm(Conflict):
@@ -27,9 +28,22 @@ class NothingToConfirm(Conflict):
     code = "nothing_to_confirm"
 
 
+class LabelNotFound(NotFound):
+    """Nothing of this id was said of the image."""
+
+    code = "label_not_found"
+
+
+class AlreadyWithdrawn(Conflict):
+    """The label was taken back before."""
+
+    code = "already_withdrawn"
+
+
 @dataclass(frozen=True)
 class NewLabel:
-    """What a person says; `generator` belongs to a correction (None: no known generator) and may go with an appeal.
+    """What a person says; `generator` belongs to a correction (None: no known generator) and may go with an appeal,
+    `label_id` to what takes a label back.
 
     A `trusted` one may change the density that judges everybody.
     """
@@ -38,6 +52,7 @@ class NewLabel:
     reason: str
     generator: str | None = None
     trusted: bool = False
+    label_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -54,22 +69,12 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
     Raises:
         ImageNotFound: the tenant has no such image.
         NothingToConfirm: a confirmation of an image without a verdict, or with an inconclusive one.
+        LabelNotFound, AlreadyWithdrawn: what is to be taken back was not said of the image, or does not stand.
     """
     sha256 = find_image(session, tenant_id, image_id=image_id).sha256
-    seen = _latest_attribution(session, image_id)
-    label = Label(
-        tenant_id=tenant_id,
-        sha256=sha256,
-        kind=said.kind,
-        generator=_confirmed(seen) if said.kind == "confirm" else said.generator,
-        reason=said.reason,
-        actor=actor,
-        trusted=said.trusted,
-        attribution_id=seen.id if seen else None,
-        model_version=seen.model_version if seen else None,
-        density_version=seen.density_version if seen else None,
-        verdict=seen.verdict if seen else None,
-    )
+    if said.kind == "withdraw":
+        _require_standing(session, tenant_id, sha256=sha256, label_id=said.label_id)
+    label = build_label(tenant_id, sha256, _latest_attribution(session, image_id), said=said, actor=actor)
     session.add(label)
     session.flush()
     record_audit(
@@ -82,6 +87,43 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
         generator=label.generator,
     )
     return label
+
+
+def build_label(
+    tenant_id: UUID,
+    sha256: str,
+    seen: Attribution | None,
+    *,
+    said: NewLabel,
+    actor: str,
+    bulk_id: UUID | None = None,
+) -> Label:
+    """The row of what was said of a content whose newest attribution is `seen`.
+
+    Raises:
+        NothingToConfirm: a confirmation without a verdict, or of an inconclusive one.
+    """
+    return Label(
+        tenant_id=tenant_id,
+        sha256=sha256,
+        kind=said.kind,
+        generator=_confirmed(seen) if said.kind == "confirm" else said.generator,
+        reason=said.reason,
+        actor=actor,
+        trusted=said.trusted,
+        attribution_id=seen.id if seen else None,
+        model_version=seen.model_version if seen else None,
+        density_version=seen.density_version if seen else None,
+        verdict=seen.verdict if seen else None,
+        withdraws=said.label_id,
+        bulk_id=bulk_id,
+    )
+
+
+def stands(label: type[Label]) -> ColumnElement[bool]:
+    """The label says something of the image, and nobody has taken that back."""
+    taken_back = aliased(Label)
+    return and_(label.kind != "withdraw", ~exists().where(taken_back.withdraws == label.id))
 
 
 def list_labels(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[Label]:
@@ -111,7 +153,7 @@ def _newest_by_content(tenant_id: UUID, sha256s: list[str]) -> Select[Label]:
     """The newest label of each kind and content, in the order of their age."""
     newest = (
         select(Label.id)
-        .where(Label.tenant_id == tenant_id, Label.sha256.in_(sha256s))
+        .where(Label.tenant_id == tenant_id, Label.sha256.in_(sha256s), stands(Label))
         .ext(distinct_on(Label.sha256, Label.kind))
         .order_by(Label.sha256, Label.kind, Label.id.desc())
     )
@@ -124,6 +166,20 @@ def _settle(standing: Standing) -> Standing:
     if judgement is not None and appeal is not None and judgement.id > appeal.id:
         return Standing(judgement, None)
     return standing
+
+
+def _require_standing(session: Session, tenant_id: UUID, *, sha256: str, label_id: UUID | None) -> None:
+    said = (
+        Label.tenant_id == tenant_id,
+        Label.sha256 == sha256,
+        Label.id == label_id,
+        Label.kind != "withdraw",
+    )
+    standing = session.execute(select(stands(Label)).where(*said)).scalar_one_or_none()
+    if standing is None:
+        raise LabelNotFound(f"nothing under the id {label_id} was said of this image")
+    if not standing:
+        raise AlreadyWithdrawn(f"the label {label_id} was taken back before")
 
 
 def _latest_attribution(session: Session, image_id: UUID) -> Attribution | None:

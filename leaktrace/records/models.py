@@ -215,6 +215,7 @@ class Attribution(Base):
         UniqueConstraint("image_id", "model_version", "density_version"),
         Index(None, "model_version", "density_version"),
         Index("ix_attributions_unseen", "model_version", "id", postgresql_where=text("verdict = 'unseen'")),
+        Index("ix_attributions_review", "tenant_id", "verdict", "id"),
         Index("ix_attributions_generator", "tenant_id", "model_version", "generator", "p_value"),
         ForeignKeyConstraint(
             ["density_version", "model_version"],

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from leaktrace.records.base import Base, created_now, one_of, uuid7_key
 
-LABEL_KINDS = ("confirm", "correct", "appeal")
-QUARANTINE_STATES = ("held", "near", "over_cap", "enrolled", "dismissed")
+LABEL_KINDS = ("confirm", "correct", "appeal", "withdraw")
+QUARANTINE_STATES = ("held", "near", "over_cap", "enrolled", "dismissed", "named")
 ENROLMENT_STATES = ("pending", "active", "refused", "withdrawing", "undone")
 CANDIDATE_STATES = ("open", "enrolled", "dismissed", "gone")
 
@@ -25,15 +25,21 @@ class Label(Base):
 
     Keyed by the content's hash and not by the image's row, so that it outlives the image's deletion and holds for the
     same bytes uploaded again. `generator` is null where the person says that no known generator made the image.
+    A label of the kind "withdraw" takes another one back, which then counts as if it had not been said.
     """
 
     __tablename__ = "labels"
     __table_args__ = (
         one_of("kind", LABEL_KINDS),
         CheckConstraint("length(reason) > 0", name="has_reason"),
+        CheckConstraint("(kind = 'withdraw') = (withdraws IS NOT NULL)", name="withdraws_one"),
         Index(None, "tenant_id", "sha256", "id"),
         Index("ix_labels_corrections", "tenant_id", "id", postgresql_where=text("kind <> 'appeal'")),
         Index("ix_labels_trusted", "id", postgresql_where=text("trusted")),
+        Index("ix_labels_appeals", "tenant_id", "id", postgresql_where=text("kind = 'appeal'")),
+        Index("ix_labels_withdraws", "withdraws", postgresql_where=text("withdraws IS NOT NULL")),
+        Index("ix_labels_bulk_id", "bulk_id", postgresql_where=text("bulk_id IS NOT NULL")),
+        Index(None, "tenant_id", "actor", "id"),
     )
 
     id: Mapped[UUID] = uuid7_key()
@@ -49,6 +55,34 @@ class Label(Base):
     model_version: Mapped[str | None]
     density_version: Mapped[str | None]
     verdict: Mapped[str | None]  # the model's own, at that time
+    withdraws: Mapped[UUID | None]  # the label that this one takes back
+    bulk_id: Mapped[UUID | None]  # shared by labels that were given to many images at once
+    created_at: Mapped[datetime] = created_now()
+
+
+class ReviewClaim(Base):
+    """An image that lies before one reviewer, whom the row keeps it for until `expires_at`; no other gets it.
+
+    With `skipped_at` it is no claim any more, and says that the reviewer left the image to others.
+    """
+
+    __tablename__ = "review_claims"
+    __table_args__ = (
+        Index(
+            "uq_review_claims_image_id", "image_id", unique=True, postgresql_where=text("skipped_at IS NULL")
+        ),
+        Index(
+            "ix_review_claims_skipped", "image_id", "actor", postgresql_where=text("skipped_at IS NOT NULL")
+        ),
+        Index(None, "tenant_id", "actor"),
+    )
+
+    id: Mapped[UUID] = uuid7_key()
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    actor: Mapped[str]
+    expires_at: Mapped[datetime]
+    skipped_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = created_now()
 
 
@@ -56,7 +90,8 @@ class QuarantinedImage(Base):
     """An image that its model called unseen, kept apart until a person decides. Once an image and model version.
 
     Only `held` ones are clustered, and only once `matures_at` has passed. `near` ones are near copies of a held one
-    (`copy_of`); `over_cap` ones came when their tenant, batch or day had had its share.
+    (`copy_of`); `over_cap` ones came when their tenant, batch or day had had its share; `named` ones are left out while
+    a person says which known generator made them.
     """
 
     __tablename__ = "quarantine"

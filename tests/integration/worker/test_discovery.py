@@ -12,6 +12,7 @@ from leaktrace.objects import S3ObjectStore, image_key, thumbnail_key
 from leaktrace.records.candidates import list_candidates
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import ensure_tenant
+from leaktrace.records.labels import NewLabel, add_label
 from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
 from leaktrace.records.models import Image
 from leaktrace.records.open_set_models import Candidate, QuarantinedImage
@@ -160,3 +161,55 @@ def test_dismissed_candidate_stays_closed(engine: Engine, model: Model, discover
         session.get_one(Candidate, candidate.id).state = "dismissed"
     discoverer.run(model)  # type: ignore[arg-type]
     assert candidates(engine, "closer") == []
+
+
+def say(engine: Engine, tenant: str, image_id: UUID, said: NewLabel) -> UUID:
+    """Label an image, and give the label's id."""
+    with transaction(engine) as session:
+        tenant_id = ensure_tenant(session, tenant)
+        return add_label(session, tenant_id, image_id=image_id, said=said, actor="operator:eve").id
+
+
+def held_images(engine: Engine, tenant: str) -> list[UUID]:
+    with transaction(engine) as session:
+        held = select(QuarantinedImage.image_id).where(
+            QuarantinedImage.tenant_id == ensure_tenant(session, tenant), QuarantinedImage.state == "held"
+        )
+        return list(session.scalars(held.order_by(QuarantinedImage.id)))
+
+
+def test_named_image_leaves_quarantine(engine: Engine, model: Model, discoverer: Discoverer) -> None:
+    add_unseen(engine, model, blob(1, axis=0, count=3), tenant="namer")
+    discoverer.run(model)  # type: ignore[arg-type]
+    image_id = held_images(engine, "namer")[0]
+    label = say(engine, "namer", image_id, NewLabel("correct", "seen", generator=model.classes[0]))
+    discoverer.run(model)  # type: ignore[arg-type]
+    assert states(engine, "namer") == {"held": 2, "named": 1}
+    say(engine, "namer", image_id, NewLabel("withdraw", "no", label_id=label))
+    discoverer.run(model)  # type: ignore[arg-type]
+    assert states(engine, "namer") == {"held": 3}
+
+
+def test_word_brings_into_quarantine(engine: Engine, model: Model, discoverer: Discoverer) -> None:
+    named = {"verdict": "generator", "generator": model.classes[0]}
+    (image_id,) = add_unseen(engine, model, blob(1, axis=0, count=1), tenant="doubter", **named)
+    discoverer.run(model)  # type: ignore[arg-type]
+    assert held_images(engine, "doubter") == []
+    label = say(engine, "doubter", image_id, NewLabel("correct", "none of them"))
+    discoverer.run(model)  # type: ignore[arg-type]
+    assert held_images(engine, "doubter") == [image_id]
+    say(engine, "doubter", image_id, NewLabel("withdraw", "no", label_id=label))
+    discoverer.run(model)  # type: ignore[arg-type]
+    assert held_images(engine, "doubter") == []
+
+
+def test_word_counts_as_source(engine: Engine, model: Model, discoverer: Discoverer) -> None:
+    add_unseen(engine, model, blob(1, axis=0, count=40), tenant="teller")
+    discoverer.run(model)  # type: ignore[arg-type]
+    (before,) = candidates(engine, "teller")
+    for image_id in held_images(engine, "teller"):
+        say(engine, "teller", image_id, NewLabel("confirm", "seen"))
+    discoverer.run(model)  # type: ignore[arg-type]
+    (after,) = candidates(engine, "teller")
+    assert (before.sources["confirmed"], after.sources["confirmed"]) == (0, after.size)
+    assert after.confidence > 1.5 * before.confidence

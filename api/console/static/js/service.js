@@ -13,11 +13,11 @@ export function scriptToken() {
   return document.querySelector('meta[name="csrf-token"]').content;
 }
 
-export async function ask(path, { method = "GET", json, body, signal } = {}) {
+export async function ask(path, { method = "GET", json, body, signal, keepalive } = {}) {
   const headers = { "X-CSRF-Token": scriptToken(), Accept: "application/json" };
   if (json !== undefined) headers["Content-Type"] = "application/json";
   const answer = await fetch(path, {
-    method, headers, signal, body: json === undefined ? body : JSON.stringify(json), credentials: "same-origin",
+    method, headers, signal, keepalive, body: json === undefined ? body : JSON.stringify(json), credentials: "same-origin",
   });
   if (answer.status === 401) location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
