@@ -111,6 +111,17 @@ def test_refused_file_is_named(new_page: NewPage, service: Service, tmp_path: Pa
     assert service.client.batch(opened_batch(page)).counts.total == 1
 
 
+def test_broken_off_upload_offers_to_go_on(new_page: NewPage, tmp_path: Path) -> None:
+    page = new_page("moderator")
+    problem = {"code": "quota_exceeded", "detail": "the daily quota of images is used up"}
+    page.route("**/v1/batches/*/uploads", lambda route: route.fulfill(status=429, json=problem))
+    page.goto("/console/batches")
+    choose_folder(page, make_folder(tmp_path / "quota", numbered(2)))
+    start(page)
+    expect(page.get_by_role("alert")).to_contain_text("quota of images is used up")
+    expect(page.locator("#upload-resumed")).to_have_text("quota")
+
+
 def test_other_archive_is_refused_in_words(new_page: NewPage, tmp_path: Path) -> None:
     (tmp_path / "all.tar.gz").write_bytes(b"anything")
     page = new_page("moderator")

@@ -41,7 +41,8 @@ function fill(entry) {
   cell.querySelector(".cell-verdict").textContent = words;
   if (entry.p_value !== null) cell.querySelector(".cell-p").textContent = `p ${decimal(entry.p_value)}`;
   cell.title = entry.custom_id;
-  if (entry.image_id === null || entry.state === "pending") image.remove();
+  // Of what is not decoded yet, or could not be, there is no picture to ask for.
+  if (entry.state !== "succeeded") image.remove();
   else image.src = `/v1/images/${entry.image_id}/thumbnail`;
   if (entry.image_id !== null) cell.href = `/console/images/${entry.image_id}`;
   return cell;

@@ -34,7 +34,8 @@ export class Sending {
     this.stopped.abort();
   }
 
-  /* Resolves when every image has arrived or failed for good; failed ones are in `failed` with their reason. */
+  /* Resolves when every image has arrived or failed for good; failed ones are in `failed` with their reason. Rejects when
+     the batch takes nothing more: the quota is used up, it was closed elsewhere, or the service stays away. */
   async run() {
     const there = await this.arrived();
     const left = this.images.filter((image) => {
@@ -56,6 +57,7 @@ export class Sending {
     for (let at = 0; at < images.length; at += PROMISED_TOGETHER) groups.push(images.slice(at, at + PROMISED_TOGETHER));
     const ready = [];
     let promising = null;
+    let broken = null;
     const next = async () => {
       while (ready.length === 0 && (groups.length > 0 || promising)) {
         promising ??= this.promise(groups.shift()).then((jobs) => { ready.push(...jobs); promising = null; });
@@ -64,9 +66,14 @@ export class Sending {
       return ready.shift();
     };
     const lane = async () => {
-      for (let job = await next(); job && !this.stopped.signal.aborted; job = await next()) await this.send(job);
+      try {
+        for (let job = await next(); job && !broken && !this.stopped.signal.aborted; job = await next()) await this.send(job);
+      } catch (error) {
+        broken ??= error;
+      }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    if (broken) throw broken;
   }
 
   /* What the batch has whole already: custom_id -> bytes. */
@@ -103,7 +110,7 @@ export class Sending {
       answer.data.forEach((promise, index) => { jobs[index].promise = promise; });
     } catch (error) {
       // One bad name refuses the whole group; sent one by one only the bad one is refused.
-      if (error.status !== 422) jobs.splice(0).forEach(({ image }) => this.fail(image, error.message));
+      if (error.status !== 422) throw error;
     }
     return jobs;
   }
@@ -180,7 +187,8 @@ export class Sending {
       try {
         return await step();
       } catch (error) {
-        const refused = error instanceof Refused || (error.status >= 400 && error.status < 500 && error.status !== 429);
+        const busy = error.status === 429 && error.code !== "quota_exceeded";
+        const refused = error instanceof Refused || (error.status >= 400 && error.status < 500 && !busy);
         if (refused || attempt === TRIES || this.stopped.signal.aborted) throw error;
         await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MILLISECONDS * 2 ** (attempt - 1)));
       }

@@ -91,9 +91,12 @@ async function go(step) {
   try {
     await step();
   } catch (error) {
-    complain(`The upload was broken off: ${error.message} Choose the same files again to go on.`);
+    goOn({ id: sending.batchId, name: part("running-title").textContent });
+    complain(`The upload was broken off: ${error.message}`);
+    return;
+  } finally {
+    removeEventListener("beforeunload", warn);
   }
-  removeEventListener("beforeunload", warn);
   if (sending.stopped.signal.aborted) return;
   drawNow();
   part("running-stop").hidden = true;
@@ -169,8 +172,9 @@ function drawFailed(failed) {
   if (failed.length > FAILED_SHOWN) part("failed-files").append(`and ${count(failed.length - FAILED_SHOWN)} more`);
 }
 
-function resume(button) {
-  resumed = button ? { id: button.dataset.resume, name: button.dataset.name } : null;
+/* Offer to choose the files of a batch again, or (null) those of a new one. */
+function goOn(batch) {
+  resumed = batch;
   part("upload-resumes").hidden = resumed === null;
   part("upload-resumed").textContent = resumed?.name ?? "";
   complain("");
@@ -208,11 +212,11 @@ part("upload-chosen").addEventListener("submit", (event) => {
   start();
 });
 part("chosen-back").addEventListener("click", () => show("drop"));
-part("upload-anew").addEventListener("click", () => resume(null));
+part("upload-anew").addEventListener("click", () => goOn(null));
 part("running-stop").addEventListener("click", stop);
 part("failed-again").addEventListener("click", () => go(() => sending.retry()));
 part("failed-without").addEventListener("click", close);
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-resume]");
-  if (button && part("upload-running").hidden) resume(button);
+  if (button && part("upload-running").hidden) goOn({ id: button.dataset.resume, name: button.dataset.name });
 });
