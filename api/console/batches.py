@@ -22,6 +22,7 @@ from leaktrace.records.items import count_items
 SHOWN = 20
 HERE = "/console/batches"
 SAID = {
+    "closed": "The batch takes no more images; those that have arrived are attributed.",
     "cancelled": "The batch is being cancelled; what was found stays.",
     "retried": "The failed images are queued again.",
     "deleted": "The batch is being deleted, with its results and the images that no other batch uses.",
@@ -65,6 +66,13 @@ def page(
     )
 
 
+@router.post("/{batch_id}/close")
+def close(batch_id: BatchId, services: GivenServices, visitor: Writer) -> Response:
+    """Attribute what has arrived."""
+    routes.close(batch_id, services, visitor.caller)
+    return _back("closed")
+
+
 @router.post("/{batch_id}/cancel")
 def cancel(batch_id: BatchId, services: GivenServices, visitor: Writer) -> Response:
     """Cancel, and back to the list."""
@@ -87,11 +95,12 @@ def delete(batch_id: BatchId, services: GivenServices, visitor: Writer) -> Respo
 
 
 def actions_of(batch: Batch, visitor: Visitor) -> list[str]:
-    """What this visitor can do with the batch in its state: resume, cancel, retry, delete."""
+    """What this visitor can do with the batch in its state: resume, close, cancel, retry, delete."""
     if "batches:write" not in visitor.caller.scopes:
         return []
     possible = {
         "resume": batch.state == "uploading",
+        "close": batch.state == "uploading" and batch.counts.total > 0,
         "cancel": batch.state in records.CANCELLABLE_STATES,
         "retry": batch.state == "completed" and batch.counts.failed > 0,
         "delete": batch.state in records.FINISHED_STATES,

@@ -77,6 +77,16 @@ def test_failed_images_are_retried(new_page: NewPage, service: Service) -> None:
     assert service.client.batch(batch_id).counts.failed == 1
 
 
+def test_left_upload_is_closed(new_page: NewPage, service: Service) -> None:
+    batch_id, name = named(service)
+    list(service.client.upload(batch_id, [UploadFile.from_bytes(unseen_picture(), custom_id="one")]))
+    page = new_page("moderator")
+    page.goto("/console/batches")
+    confirm(page, row(page, name).get_by_role("button", name="Close"))
+    expect(page.get_by_role("status").first).to_contain_text("takes no more images")
+    assert service.client.batch(batch_id).state != "uploading"
+
+
 def test_viewer_changes_nothing(new_page: NewPage, service: Service) -> None:
     _, name = named(service)
     page = new_page("viewer")
