@@ -11,7 +11,14 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
-from api import administration_schemas, result_schemas, schemas, status_schemas, webhook_schemas
+from api import (
+    administration_schemas,
+    model_schemas,
+    result_schemas,
+    schemas,
+    status_schemas,
+    webhook_schemas,
+)
 from api.documents import SERVER_ERROR
 from api.schemas import Problem
 
@@ -75,7 +82,14 @@ def _add_problem_schemas(document: dict[str, Any]) -> None:
 
 def _restore_examples(document: dict[str, Any]) -> None:
     """Put back the nulls of examples, which the framework leaves out."""
-    for module in (schemas, result_schemas, webhook_schemas, administration_schemas, status_schemas):
+    for module in (
+        schemas,
+        result_schemas,
+        webhook_schemas,
+        administration_schemas,
+        model_schemas,
+        status_schemas,
+    ):
         for name, described in document["components"]["schemas"].items():
             model = getattr(module, name, None)
             if model is not None and "examples" in described:

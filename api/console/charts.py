@@ -5,7 +5,10 @@ Coordinates are in a box of the chart's own that the page stretches, so words st
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil, log10
+
+from leaktrace.records.density_models import DensityVersion
 
 BAR_HEIGHT = 100.0
 BAR_SHARE = 0.8  # of a bar's place; the rest is the gap
@@ -59,3 +62,53 @@ def round_up(number: float) -> int:
         return 10
     power: int = 10 ** int(log10(number))
     return next(step * power for step in (1, 2, 5, 10) if ceil(number) <= step * power)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of time in which a density was in one state."""
+
+    state: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Span:
+    """A phase as a stretch of a line that is 100 long."""
+
+    x: float
+    width: float
+    state: str
+    label: str
+
+
+LEAST_SPAN = 0.6  # of 100: so that a phase of seconds is seen
+
+
+def phases_of(density: DensityVersion, *, now: datetime) -> list[Phase]:
+    """What the density was and when, as far as its row tells: a second activation is not in it."""
+    moments = [
+        ("candidate", density.created_at),
+        ("shadow", density.shadowed_at),
+        ("active", density.activated_at),
+    ]
+    begun = [(state, at) for state, at in moments if at is not None]
+    ends = [at for _, at in begun[1:]] + [density.retired_at or now]
+    phases = [Phase(state, at, until) for (state, at), until in zip(begun, ends, strict=True)]
+    return [phase for phase in phases if phase.until > phase.since]
+
+
+def draw_spans(phases: Sequence[Phase], *, since: datetime, now: datetime) -> list[Span]:
+    """The phases on a line from `since` to `now`; what began before is cut off."""
+    whole = max((now - since).total_seconds(), 1.0)
+    spans = []
+    for phase in phases:
+        first = max(0.0, 100 * (phase.since - since).total_seconds() / whole)
+        last = min(100.0, 100 * (phase.until - since).total_seconds() / whole)
+        if last <= 0:
+            continue
+        width = max(last - first, LEAST_SPAN)
+        label = f"{phase.state} from {phase.since:%Y-%m-%d %H:%M} to {phase.until:%Y-%m-%d %H:%M} UTC"
+        spans.append(Span(round(min(first, 100 - width), 2), round(width, 2), phase.state, label))
+    return spans

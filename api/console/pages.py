@@ -94,6 +94,11 @@ def moment(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def capitalize_first(text: str) -> str:
+    """The text as the beginning of a sentence; the names in it stay as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def _make_environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(ROOT / "templates"),
@@ -103,7 +108,15 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        {"count": count, "size": size, "duration": duration, "decimal": decimal, "ago": ago, "moment": moment}
+        {
+            "capitalize_first": capitalize_first,
+            "count": count,
+            "size": size,
+            "duration": duration,
+            "decimal": decimal,
+            "ago": ago,
+            "moment": moment,
+        }
     )
     environment.globals.update(asset=asset_path, icon=ICONS.__getitem__, version=__version__)
     return environment

@@ -59,6 +59,18 @@ def list_models(session: Session) -> list[ModelVersion]:
     return list(session.scalars(select(ModelVersion).order_by(ModelVersion.registered_at.desc())))
 
 
+def find_model(session: Session, version: str) -> ModelVersion:
+    """One model version.
+
+    Raises:
+        ModelNotFound
+    """
+    model = session.get(ModelVersion, version)
+    if model is None:
+        raise ModelNotFound(f"there is no model {version!r}")
+    return model
+
+
 def retire_model(session: Session, version: str, *, actor: str) -> None:
     """Say that the model is done with; its index can be dropped then. Twice is harmless.
 

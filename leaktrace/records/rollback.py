@@ -4,6 +4,7 @@ Workers compare the active version at every shard, so the earlier one judges wit
 stays, under the version that said it. Rolling back twice goes two versions back, never forth again.
 """
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +59,26 @@ def roll_back(
         session, model_version, tenant_id, before=current.version, reason=f"rolled back: {reason}"
     )
     return restored
+
+
+@dataclass(frozen=True)
+class RollbackPreview:
+    """What answers a scope's images now, and what would after a rollback; None: a tenant would have none of its own."""
+
+    current: DensityVersion
+    before: DensityVersion | None
+
+
+def preview_rollback(
+    session: Session, model_version: str, *, tenant_id: UUID | None
+) -> RollbackPreview | None:
+    """What `roll_back` would do; None when there is nothing to go back to."""
+    active = active_density(session, model_version, tenant_id=tenant_id)
+    if active is None:
+        return None
+    current = session.get_one(DensityVersion, active.version)
+    before = _version_before(session, current)
+    return None if before is None and tenant_id is None else RollbackPreview(current, before)
 
 
 def list_densities(

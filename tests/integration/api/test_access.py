@@ -49,6 +49,8 @@ ROUTES = [
     ("POST", "/v1/generators/flux-3/demote", "service:admin"),
     ("POST", "/v1/images/{id}/labels", "labels:write"),
     ("GET", "/v1/images/{id}/labels", "results:read"),
+    ("GET", "/v1/models", "density:read"),
+    ("GET", "/v1/models/none", "density:read"),
     ("GET", "/v1/keys", "tenant:admin"),
     ("POST", "/v1/keys", "tenant:admin"),
     ("DELETE", "/v1/keys/0123456789abcdef", "tenant:admin"),
