@@ -26,7 +26,7 @@ from worker.bench import Bench
 from worker.contest import Contest, Draft, known_part
 from worker.loaded_models import read_density
 from worker.refit import Refitter
-from worker.shadow import Shadow, ShadowRules, give_up
+from worker.shadow import KeptJudge, Shadow, ShadowRules, give_up
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -43,6 +43,7 @@ class Challenge:
     refitter: Refitter
     gates: GateRules = field(default_factory=GateRules)
     rules: ShadowRules = field(default_factory=ShadowRules)
+    kept: KeptJudge = field(default_factory=KeptJudge)
 
     def run(self, attributor: "Attributor") -> bool:
         """Do what is open, unless somebody else does so now; says whether it did.
@@ -61,7 +62,9 @@ class Challenge:
                 self.refitter.consider(attributor, asked=refit_id)
             for promotion in promotions:
                 self._attend(promotion, attributor)
-            shadow = Shadow(engine=self.engine, store=self.store, gates=self.gates, rules=self.rules)
+            shadow = Shadow(
+                engine=self.engine, store=self.store, gates=self.gates, rules=self.rules, kept=self.kept
+            )
             for density in densities:
                 shadow.decide_asked(density)
             shadow.watch(attributor)

@@ -60,6 +60,22 @@ def shadow_rules(settings: Settings) -> ShadowRules:
     return ShadowRules(images=settings.shadow_images, longest=timedelta(hours=settings.shadow_hours))
 
 
+class KeptJudge:
+    """The judge by the density in shadow, kept from look to look until another one is in shadow."""
+
+    def __init__(self) -> None:
+        self._version = ""
+        self._judge: Judge | None = None
+
+    def judge_of(self, shadow: DensityVersion, attributor: "Attributor", store: ObjectStore) -> "Judge":
+        """The judge; its density is read from the store once."""
+        if self._judge is None or self._version != shadow.version:
+            density = read_density(as_checkpoint(shadow), store)
+            self._judge = attributor.make_judge(density, version=shadow.version)
+            self._version = shadow.version
+        return self._judge
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shadow:
     """One look is one call of `watch`; the caller holds the refit's lock."""
@@ -68,6 +84,7 @@ class Shadow:
     store: ObjectStore
     gates: GateRules
     rules: ShadowRules
+    kept: KeptJudge
 
     def watch(self, attributor: "Attributor") -> None:
         """Let the challenger judge what is new, then decide if there is enough. Does nothing without a challenger."""
@@ -75,8 +92,7 @@ class Shadow:
             shadow = find_shadow(session, attributor.version)
             if shadow is None or not self._contends(session, shadow):
                 return
-        density = read_density(as_checkpoint(shadow), self.store)
-        judge = attributor.make_judge(density, version=shadow.version)
+        judge = self.kept.judge_of(shadow, attributor, self.store)
         for _ in range(STEPS_A_RUN):
             with transaction(self.engine) as session:
                 if self._judge_some(session, shadow, judge) < IMAGES_A_STEP:
