@@ -96,6 +96,22 @@ def test_wall_of_many_stays_small(new_page: NewPage, huge: str) -> None:
     assert page.locator(".cell").count() < MOST_CELLS
 
 
+def test_wall_is_found_where_it_was_left(new_page: NewPage, huge: str) -> None:
+    page = new_page("viewer")
+    page.goto(f"/console/batches/{huge}")
+    first = page.locator('[data-index="0"]')
+    expect(first.locator(".cell-name")).to_have_text("item-000000", timeout=30_000)
+    first.focus()
+    page.keyboard.press("Control+End")
+    last = page.locator(f'[data-index="{MANY - 1}"]')
+    expect(last.locator(".cell-name")).to_have_text("item-099999")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/images/*")
+    page.go_back()
+    expect(last.locator(".cell-name")).to_have_text("item-099999", timeout=30_000)
+    expect(last).to_be_in_viewport()
+
+
 def test_wall_is_walked_by_keyboard(new_page: NewPage, huge: str) -> None:
     page = new_page("viewer")
     page.goto(f"/console/batches/{huge}")

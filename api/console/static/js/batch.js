@@ -70,10 +70,24 @@ async function look() {
     document.getElementById("wall-empty").hidden = found.total > 0;
     root.hidden = found.total === 0;
     wall.show(found.total);
+    returnTo(history.state?.wall);
   } catch {
     fail();
   }
 }
+
+/* Whoever comes back from a picture finds the wall where it was left. */
+let returned = false;
+function returnTo(place) {
+  if (place && !returned) {
+    wall.mark(place.current);
+    scrollTo(0, place.top);
+  }
+  returned = true;
+}
+addEventListener("pagehide", () => {
+  history.replaceState({ ...history.state, wall: { top: scrollY, current: wall.current } }, "");
+});
 
 let waiting = 0;
 document.body.addEventListener("live-batches", () => {
