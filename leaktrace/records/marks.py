@@ -5,7 +5,7 @@ from datetime import timedelta
 from time import time
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from leaktrace.records.batches import FINISHED_STATES
@@ -17,9 +17,11 @@ SYSTEM_SECONDS = 10  # figures of the last hour change with time alone
 
 
 def batches_mark(session: Session, tenant_id: UUID) -> str:
-    """Of the tenant's newest batches: which there are, their states, and how far the unfinished ones are."""
-    statement = select(Batch.id, Batch.state).where(Batch.tenant_id == tenant_id)
-    rows = session.execute(statement.order_by(Batch.id.desc()).limit(NEWEST)).all()
+    """Of the tenant's newest and unfinished batches: which there are, their states, and how far the latter are."""
+    own = Batch.tenant_id == tenant_id
+    newest = select(Batch.id).where(own).order_by(Batch.id.desc()).limit(NEWEST)
+    shown = or_(Batch.id.in_(newest), Batch.state.not_in(FINISHED_STATES))
+    rows = session.execute(select(Batch.id, Batch.state).where(own, shown).order_by(Batch.id)).all()
     unfinished = [row.id for row in rows if row.state not in FINISHED_STATES]
     counts = count_items(session, unfinished)
     return digest([(str(row.id), row.state, sorted(counts.get(row.id, {}).items())) for row in rows])
