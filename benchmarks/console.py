@@ -5,7 +5,7 @@
 A batch is submitted first, so that pages have something to show. Each page is opened twice: by a browser that was never
 there, and by one that was. Requests: also those that the browser's memory answers. Weight: bytes over the wire, headers
 included, until nothing came for a second. Interactive: the document is parsed, deferred scripts have run, and no task
-of the page kept the browser longer than 50 ms from then on. Pages that this release does not have are left out.
+of the page kept the browser longer than 50 ms from then on. Pages that the visitor may not open are left out.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from api.console.navigation import NAVIGATION
 from benchmarks.pictures import distinct_images, uploads
 from deploy.embedded.servers import remove_data
 from deploy.embedded.stack import Stack
@@ -26,13 +27,13 @@ from tests.browser.chromium import MISSING, find_chromium, start_chromium
 
 PAGES = (
     "/console/sign-in",
-    "/console/batches",
+    *(entry.path for entry in NAVIGATION),
     "/console/batches/{batch}",
     "/console/images/{image}",
-    "/console/review",
-    "/console/generators",
-    "/console/models",
-    "/console/system",
+    "/console/system/webhooks",
+    "/console/system/keys",
+    "/console/system/audit",
+    "/console/system/tenants",
 )
 QUIET_MILLISECONDS = 1000
 WATCH_LONG_TASKS = """
