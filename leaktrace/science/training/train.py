@@ -68,7 +68,7 @@ class Recipe:
     latents: LatentsConfig = field(
         default_factory=lambda: LatentsConfig(PictureConfig(), None, TraceConfig())
     )
-    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(crops=4))
+    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(crops=4, most_crops=16))
     schedule: Schedule = field(default_factory=Schedule)
     distil: DistilRecipe = field(default_factory=DistilRecipe)
     train: TrainRecipe = field(default_factory=TrainRecipe)
