@@ -148,13 +148,13 @@ def _rows_of(embedded: Embedded, rows: Sequence[int]) -> Embedded:
     return Embedded(*(tensor[list(rows)] for tensor in tensors))
 
 
-def _crops_of(images: Sequence[PreparedImage], of_crops: Embedded, rows: Sequence[int]) -> Crops | None:
+def _crops_of(
+    images: Sequence[PreparedImage], of_crops: Sequence[Embedded], rows: Sequence[int]
+) -> Crops | None:
     """The crops of the images in these rows; None when one of them does not know where its crops lie."""
-    each = len(of_crops.embedding) // len(images)
-    if any(len(images[row].boxes) != each for row in rows):
+    if any(len(images[row].boxes) != len(images[row].crops) for row in rows):
         return None
-    taken = [row * each + crop for row in rows for crop in range(each)]
-    return Crops(_rows_of(of_crops, taken), [images[row].boxes for row in rows])
+    return Crops([of_crops[row] for row in rows], [images[row].boxes for row in rows])
 
 
 def golden_answers(inference: InferencePass) -> dict[str, Any]:

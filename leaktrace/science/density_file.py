@@ -17,16 +17,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from leaktrace.errors import Unavailable
+from leaktrace.science.embedding_sets import checked_background
 from leaktrace.science.estimators import ESTIMATORS
 
 _FORMAT = "leaktrace-density-1"
 # A file names its estimator only when it is another one, so that a stored density keeps its bytes and its hash.
 _UNNAMED_ESTIMATOR = "kde"
-# What an enrolment and a refit need beyond a verdict; a density without them still judges.
+# What not every density has: a background, and what an enrolment and a refit need beyond a verdict.
 _OPTIONAL_ARRAYS: dict[str, np.dtype[Any]] = {
     "calibration_embeddings": np.dtype(np.float32),
     "calibration_gates": np.dtype(np.float32),
     "enrolled_prototypes": np.dtype(np.float32),
+    "background_embeddings": np.dtype(np.float32),
 }
 _ARRAYS: dict[str, np.dtype[Any]] = {
     "embeddings": np.dtype(np.float32),
@@ -66,6 +68,14 @@ class CalibrationSet:
 
 
 @dataclass(frozen=True)
+class Background:
+    """Embeddings (S, D) of what no known generator makes, and the bandwidth of their density."""
+
+    embeddings: NDArray[np.float32]
+    bandwidth: float
+
+
+@dataclass(frozen=True)
 class DensityParts:
     """What a density is made of: `labels` (N,) index `classes`; sorted calibration scores, one array a class.
 
@@ -82,6 +92,7 @@ class DensityParts:
     calibration_scores: tuple[NDArray[np.float64], ...]
     calibration: CalibrationSet | None = None
     head: EnrolledHead | None = None
+    background: Background | None = None
 
 
 def pack(parts: DensityParts) -> bytes:
@@ -112,6 +123,9 @@ def pack(parts: DensityParts) -> bytes:
         card["offsets"] = list(parts.head.offsets)
         card["temperature"] = parts.head.temperature
         arrays["enrolled_prototypes"] = np.ascontiguousarray(parts.head.prototypes)
+    if parts.background is not None:
+        card["background_bandwidth"] = parts.background.bandwidth
+        arrays["background_embeddings"] = np.ascontiguousarray(parts.background.embeddings)
     packed: bytes = save(arrays, metadata={"density": json.dumps(card, sort_keys=True)})
     return packed
 
@@ -133,6 +147,7 @@ def unpack(data: bytes) -> DensityParts:
             calibration_scores=_per_class(arrays["calibration_scores"], counts),
             calibration=_calibration(arrays, counts),
             head=_head(card, arrays),
+            background=_background(card, arrays),
         )
         _check_parts(parts, stated_bandwidths=card["bandwidths"])
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -190,6 +205,16 @@ def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead
     if not temperature > 0:
         raise ValueError(f"the temperature is {temperature}; it must be positive")
     return EnrolledHead(names, prototypes, offsets, temperature)
+
+
+def _background(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Background | None:
+    if "background_embeddings" not in arrays:
+        return None
+    embeddings, bandwidth = arrays["background_embeddings"], float(card["background_bandwidth"])
+    checked_background(embeddings, dimensions=arrays["embeddings"].shape[-1])
+    if not bandwidth > 0:
+        raise ValueError(f"the background's bandwidth is {bandwidth}; it must be positive")
+    return Background(embeddings, bandwidth)
 
 
 def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None:

@@ -59,9 +59,9 @@ class CropMargin:
 
 @dataclass(frozen=True)
 class Crops:
-    """What the encoder says of B images of N crops each, rows (B * N, ...), and where each crop lies."""
+    """What the encoder says of the crops of B images, N rows for an image of N crops, and where each crop lies."""
 
-    embedded: Embedded
+    embedded: Sequence[Embedded]
     boxes: Sequence[tuple[Box, ...]]
 
 
@@ -95,7 +95,7 @@ def explain(
 ) -> list[Explanation]:
     """One explanation an image from its pooled embedding (B, D), gate (B, D) and attention (B, T).
 
-    Raises ValueError when the rows of `crops` do not divide among the images.
+    Raises ValueError when `crops` are those of another number of images.
     """
     embedding, gate = embedded.embedding.float(), embedded.gate.float()
     distances = head.distances(embedding, gate)  # (B, K, M)
@@ -126,17 +126,19 @@ def explain(
 
 def _crop_margins(crops: Crops, winners: Tensor, runners_up: Tensor) -> list[tuple[CropMargin, ...]]:
     """Margins of every crop between the same two prototypes (B, D) as its image's."""
-    images, rows = len(winners), len(crops.embedded.embedding)
-    if rows % images:
-        raise ValueError(f"{rows} crops do not divide among {images} images")
-    embedding = crops.embedded.embedding.float().view(images, -1, winners.shape[-1])  # (B, N, D)
-    gate = crops.embedded.gate.float().view_as(embedding)
-    ahead = (embedding - runners_up[:, None]).square() - (embedding - winners[:, None]).square()
-    margins = (gate * ahead).sum(-1).tolist()  # (B, N)
-    return [
-        tuple(CropMargin(**vars(box), margin=margin) for box, margin in zip(boxes, row, strict=True))
-        for boxes, row in zip(crops.boxes, margins, strict=True)
-    ]
+    if len(crops.embedded) != len(winners):
+        raise ValueError(f"the crops of {len(crops.embedded)} images were given for {len(winners)} images")
+    found = []
+    for embedded, boxes, winner, runner_up in zip(
+        crops.embedded, crops.boxes, winners, runners_up, strict=True
+    ):
+        embedding, gate = embedded.embedding.float(), embedded.gate.float()  # (N, D)
+        ahead = (embedding - runner_up).square() - (embedding - winner).square()
+        margins = (gate * ahead).sum(-1).tolist()  # (N,)
+        found.append(
+            tuple(CropMargin(**vars(box), margin=margin) for box, margin in zip(boxes, margins, strict=True))
+        )
+    return found
 
 
 def _features(gate: Tensor, margins: Tensor) -> tuple[FeatureShare, ...]:

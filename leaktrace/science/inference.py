@@ -55,7 +55,7 @@ class InferencePass:
         self.noise = NoiseBank(
             noise_key,
             shape=(model.latent_encoder.channels, side, side),
-            draws_per_image=self._rows_an_image * len(schedule.steps),
+            draws_per_image=model.preprocessing.most * schedule.draws * len(schedule.steps),
         )
 
     @torch.inference_mode()
@@ -64,13 +64,14 @@ class InferencePass:
         return self.embed_with_crops(images)[0]
 
     @torch.inference_mode()
-    def embed_with_crops(self, images: Sequence[PreparedImage]) -> tuple[Embedded, Embedded]:
-        """The pooled rows as `embed` gives them, and those of every crop that they are the mean of, (B * N, ...)."""
+    def embed_with_crops(self, images: Sequence[PreparedImage]) -> tuple[Embedded, list[Embedded]]:
+        """The pooled rows as `embed` gives them, and for each image those of the N crops that they are the mean of."""
         at_once = IMAGES_AT_ONCE.get(self.device.type, 1)
-        parts = [self._embed(images[start : start + at_once]) for start in range(0, len(images), at_once)]
-        draws = self.model.schedule.draws
-        pooled = [self.net.pool(part, crops=self._rows_an_image) for part in parts]
-        return _joined(pooled), _joined([self.net.pool(part, crops=draws) for part in parts])
+        crops: list[Embedded] = []
+        for start in range(0, len(images), at_once):
+            crops += self._embed(images[start : start + at_once])
+        pooled = [self.net.pool(one, crops=len(one.embedding)) for one in crops]
+        return _joined(pooled), [_joined([one]) for one in crops]
 
     @torch.inference_mode()
     def probabilities(self, embedded: Embedded) -> Tensor:
@@ -99,15 +100,21 @@ class InferencePass:
             left = attention.clone()
             left[:, step] = 0
             left /= left.sum(dim=1, keepdim=True)
-            parts.append(self.net.pool(encoder.over_steps(features, left), crops=self._rows_an_image))
+            parts.append(self.net.pool(encoder.over_steps(features, left), crops=len(features)))
         return _joined(parts)
 
-    @property
-    def _rows_an_image(self) -> int:
-        return self.model.preprocessing.crops * self.model.schedule.draws
-
-    def _embed(self, images: Sequence[PreparedImage]) -> Embedded:
-        return self.net.embed(*self._latents_and_noise(images))
+    def _embed(self, images: Sequence[PreparedImage]) -> list[Embedded]:
+        """Each image's crops, (N, ...)."""
+        embedded = self.net.embed(*self._latents_and_noise(images))
+        draws = self.model.schedule.draws
+        of_crops = self.net.pool(embedded, crops=draws) if draws > 1 else embedded
+        parts = []
+        end = 0
+        for image in images:
+            start, end = end, end + len(image.crops)
+            fields = (of_crops.embedding, of_crops.gate, of_crops.attention)
+            parts.append(Embedded(*(field[start:end].float() for field in fields)))
+        return parts
 
     def _latents_and_noise(self, images: Sequence[PreparedImage]) -> tuple[Tensor, Tensor]:
         """Latents (B * N * draws, C, h, w) and the noise of every step, (B * N * draws, T, C, h, w)."""
@@ -115,14 +122,19 @@ class InferencePass:
         pixels = self._pixels(images)  # (B * N, 3, H, W)
         latents = self.latent_encoder.encode(pixels).float()  # (B * N, C, h, w)
         latents = latents.repeat_interleave(schedule.draws, dim=0)
-        noise = torch.stack([self.noise.draw(image.content_hash) for image in images]).to(self.device)
+        rows = schedule.draws * len(schedule.steps)
+        noise = torch.cat([self.noise.draw(image.content_hash, rows * len(image.crops)) for image in images])
+        noise = noise.to(self.device)
         return latents, noise.view(len(latents), len(schedule.steps), *latents.shape[1:])
 
     def _pixels(self, images: Sequence[PreparedImage]) -> Tensor:
-        expected = (self.model.preprocessing.crops, 3, *(self.model.preprocessing.crop_px,) * 2)
+        preprocessing = self.model.preprocessing
+        least, most, side = preprocessing.crops, preprocessing.most, preprocessing.crop_px
         for image in images:
-            if image.crops.shape != expected:
-                raise ValueError(f"an image has crops {image.crops.shape}, the model needs {expected}")
+            if image.crops.shape[1:] != (3, side, side) or not least <= len(image.crops) <= most:
+                raise ValueError(
+                    f"an image has crops {image.crops.shape}, the model needs {least} to {most} of {(3, side, side)}"
+                )
         crops = torch.from_numpy(np.concatenate([image.crops for image in images])).to(self.device)
         pixels = crops.to(torch.float32).div_(127.5).sub_(1.0)
         return pixels.to(self.precision).contiguous(memory_format=torch.channels_last)

@@ -38,13 +38,15 @@ _REVISION = 1
 class Preprocessing:
     """How pixels become crops; part of a model's card and of its version.
 
-    `crops` is the number of crops an image gives, `jpeg_quality` the quality that `neutral` re-encodes at.
+    `crops` is the number of crops an image gives. An image that more crops would tile gives as many as tile it, up to
+    `most_crops` when that is larger. `jpeg_quality` is the quality that `neutral` re-encodes at.
     """
 
     protocol: Protocol = "neutral"
     crop_px: int = 256
     crops: int = 1
     jpeg_quality: int = 75
+    most_crops: int = 0
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -53,8 +55,20 @@ class Preprocessing:
             raise ValueError(f"crop_px is {self.crop_px}; it must be a positive multiple of {GRID_PX}")
         if self.crops < 1:
             raise ValueError(f"crops is {self.crops}; it must be at least 1")
+        if self.most_crops < 0:
+            raise ValueError(f"most_crops is {self.most_crops}; it must be 0 or more")
         if not 1 <= self.jpeg_quality <= 95:
             raise ValueError(f"jpeg_quality is {self.jpeg_quality}; it must be from 1 to 95")
+
+    @property
+    def most(self) -> int:
+        """The largest number of crops that any image gives."""
+        return max(self.crops, self.most_crops)
+
+    def crops_of(self, height: int, width: int) -> int:
+        """How many crops an image of `height` x `width` pixels gives."""
+        tiles = height * width // self.crop_px**2
+        return min(self.most, max(self.crops, tiles))
 
     def hash(self) -> str:
         """SHA-256 over every field and the revision of this code, in hexadecimal."""
@@ -139,7 +153,9 @@ def _boxes(cut: _Cut, header: ImageHeader, *, side: int) -> tuple[Box, ...]:
 def _on_grid(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
     """Protocols `neutral` and `native`."""
     canvas, extended = _extended(pixels, preprocessing.crop_px)
-    corners = list(_spread(canvas.shape[0], canvas.shape[1], preprocessing=preprocessing, grid_px=GRID_PX))
+    height, width = canvas.shape[:2]
+    number = preprocessing.crops_of(height, width)
+    corners = list(_spread(height, width, crops=number, side=preprocessing.crop_px, grid_px=GRID_PX))
     crops = [_cut(canvas, top, left=left, side=preprocessing.crop_px) for top, left in corners]
     if preprocessing.protocol == "neutral":
         crops = [reencode(crop, preprocessing.jpeg_quality) for crop in crops]
@@ -154,7 +170,7 @@ def _scrambled(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
     tops, lefts = (_off_grid(length - side) for length in canvas.shape[:2])
     lowest, highest = SCRAMBLED_QUALITIES
     crops, corners = [], []
-    for _ in range(preprocessing.crops):
+    for _ in range(preprocessing.crops_of(*pixels.shape[:2])):
         top, left = int(generator.choice(tops)), int(generator.choice(lefts))
         crop = _cut(canvas, top, left=left, side=side)
         crops.append(reencode(crop, int(generator.integers(lowest, highest, endpoint=True))))
@@ -173,20 +189,17 @@ def _paper(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
     scale = side / min(height, width)
     size = (max(side, round(width * scale)), max(side, round(height * scale)))
     resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-    corners = list(_spread(resized.shape[0], resized.shape[1], preprocessing=preprocessing, grid_px=1))
+    corners = list(_spread(*resized.shape[:2], crops=preprocessing.crops, side=side, grid_px=1))
     crops = [_cut(resized, top, left=left, side=side) for top, left in corners]
     return _Cut(crops, corners, scale=(size[1] / height, size[0] / width))
 
 
-def _spread(
-    height: int, width: int, *, preprocessing: Preprocessing, grid_px: int
-) -> Iterator[tuple[int, int]]:
+def _spread(height: int, width: int, *, crops: int, side: int, grid_px: int) -> Iterator[tuple[int, int]]:
     """Corners (top, left) of N crops, spread evenly over the image and rounded down to the grid.
 
     The crops lie in rows, in as many as suits the image's shape, with as equal a number in each as N allows; a row
     or column of one is centred. On an image without room they overlap, down to N times the same crop.
     """
-    crops, side = preprocessing.crops, preprocessing.crop_px
     rows = min(crops, max(1, round((crops * height / width) ** 0.5)))
     for row in range(rows):
         top = _position(row, rows, span=height - side)

@@ -36,5 +36,6 @@ def refit_known(
         calibration_embeddings=calibration.embeddings,
         calibration_labels=classes[calibration.labels],
         calibration_gates=calibration.gates,
+        background=foundation.background_ and foundation.background_.embeddings,
     )
     return refitted

@@ -68,10 +68,10 @@ class NoiseBank:
         self.version = version
         self.blocks = torch.randn((BANK_RATIO * draws_per_image, *shape), generator=generator)
 
-    def draw(self, content_hash: bytes) -> Tensor:
-        """Standard normal noise for one image, (draws_per_image, C, h, w)."""
+    def draw(self, content_hash: bytes, number: int | None = None) -> Tensor:
+        """Standard normal noise for one image, (`number` or draws_per_image, C, h, w)."""
         generator = torch.Generator().manual_seed(_seed(self.version, content_hash))
-        chosen = torch.randperm(len(self.blocks), generator=generator)[: self.draws_per_image]
+        chosen = torch.randperm(len(self.blocks), generator=generator)[: number or self.draws_per_image]
         return self.blocks[chosen]
 
 

@@ -32,9 +32,14 @@ POSITIONS = ("prototypes", "gain", "offset")
 
 @dataclass(frozen=True)
 class TrainRecipe:
-    """How the networks are trained."""
+    """How the networks are trained.
+
+    The learning rate falls to nothing over `cooled_over` epochs, or over all when that is 0; more than `epochs` leaves
+    it high for a stage that follows.
+    """
 
     epochs: int = 20
+    cooled_over: int = 0
     crops_per_image: int = 8
     batch: int = 32
     plan: CropPlan = field(default_factory=lambda: CropPlan(side_px=96))
@@ -159,7 +164,7 @@ class _Pace:
 
     def learning_rate(self, step: int) -> float:
         """A linear warm-up, then half a cosine down to nothing."""
-        share = self.done(step) / (self.steps * self.recipe.epochs)
+        share = self.done(step) / (self.steps * (self.recipe.cooled_over or self.recipe.epochs))
         highest = self.recipe.learning_rate
         if share < self.recipe.warm_up:
             return highest * share / self.recipe.warm_up

@@ -1,17 +1,19 @@
-"""`leaktrace train`: distil -> train -> refine -> calibrate, each stage resumable, from images to a model folder.
+"""`leaktrace train`: distil, train, refine, practise, calibrate, each stage resumable, from images to a model folder.
 
 What is unfinished lies in OUT/.work: the distilled picture stream and the last checkpoint. Only training and
 validation images are ever opened, through `FittingSet`. Knows nothing of terminals: progress goes to a callback.
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from leaktrace.science.distilled import (
@@ -33,22 +35,28 @@ from leaktrace.science.training.crops import CropPlan
 from leaktrace.science.training.dataset import Dataset, FittingSet, file_digest, fitting_set, load_pixels
 from leaktrace.science.training.distil import DistilRecipe, distil
 from leaktrace.science.training.optimise import TrainedNetworks, TrainRecipe, optimise
+from leaktrace.science.training.practising import practise
+from leaktrace.science.training.strangers import make_strangers
 
 WORK = ".work"
 PACKAGES = ("torch", "diffusers", "numpy", "pillow", "safetensors", "scikit-learn")
 DIGEST_DIGITS = 16
 
+Pixels = NDArray[np.uint8]
 Report = Callable[[str, float, float], None]  # stage, share done, loss
 
 # Small crops of clean images teach what traces are; larger ones, several an image and with all kinds of histories,
 # teach to rely on what survives and on what an image's crops say together.
 REFINING = TrainRecipe(
-    epochs=18,
+    epochs=28,
+    cooled_over=64,
     plan=CropPlan(side_px=128, scrambled=0.35, processed=0.25, views=4),
     learning_rate=1e-3,
     warm_up=0.05,
     pooled_weight=0.5,
 )
+# The same again, with strangers as one class more.
+PRACTISING = replace(REFINING, epochs=22, cooled_over=0)
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,13 @@ class Recipe:
     latents: LatentsConfig = field(
         default_factory=lambda: LatentsConfig(PictureConfig(), None, TraceConfig())
     )
-    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(crops=4))
+    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(crops=4, most_crops=16))
     schedule: Schedule = field(default_factory=Schedule)
     distil: DistilRecipe = field(default_factory=DistilRecipe)
     train: TrainRecipe = field(default_factory=TrainRecipe)
     refine: TrainRecipe = field(default_factory=lambda: REFINING)
+    practise: TrainRecipe = field(default_factory=lambda: PRACTISING)
+    strangers: int = 280
     seed: int = 0
     hold_out: bool = False
 
@@ -73,7 +83,21 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
     """Run all stages and write the model folder; returns its card. Raises SplitLeak, LatentEncoderMissing."""
     fitting = fitting_set(dataset, purpose="train", hold_out=recipe.hold_out)
     calibration = fitting_set(dataset, purpose="calibrate")
-    networks = _networks(fitting, out / WORK, recipe=recipe, report=report)
+    images = [image.pixels for image in load_pixels(fitting.samples)]
+    labels = [fitting.generators.index(sample.generator) for sample in fitting.samples]
+    networks = _networks(images, labels, fitting.generators, work=out / WORK, recipe=recipe, report=report)
+    strangers = _strangers(images, recipe=recipe, report=report)
+    if strangers and recipe.practise.epochs:
+        networks = practise(
+            networks,
+            images,
+            labels,
+            strangers=strangers,
+            recipe=recipe.practise,
+            seed=recipe.seed,
+            checkpoint=out / WORK / "practised.safetensors",
+            report=_named("practising", report),
+        )
     model = Model(
         name=recipe.name,
         preprocessing=recipe.preprocessing,
@@ -82,7 +106,7 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
         latent_encoder=networks.latent_encoder,
         net=networks.net,
     )
-    card = calibrate(model, out, fitting=fitting, calibration=calibration, report=report)
+    card = calibrate(model, out, fitting=fitting, calibration=calibration, strangers=strangers, report=report)
     card["data"] = _data(dataset, fitting=fitting, calibration=calibration)
     card["training"] = _settings(recipe)
     card["versions"] = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
@@ -90,28 +114,24 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
     return card
 
 
-def _networks(fitting: FittingSet, work: Path, *, recipe: Recipe, report: Report) -> TrainedNetworks:
-    """Stages distil and train: the averaged networks after the last epoch."""
-    images = [image.pixels for image in load_pixels(fitting.samples)]
+def _networks(
+    images: Sequence[Pixels],
+    labels: Sequence[int],
+    generators: tuple[str, ...],
+    *,
+    work: Path,
+    recipe: Recipe,
+    report: Report,
+) -> TrainedNetworks:
+    """Stages distil, train and refine: the averaged networks after the last epoch."""
     torch.manual_seed(recipe.seed)
     latent_encoder = build_latent_encoder(recipe.latents)
     if isinstance(latent_encoder.picture, PictureStream):
-        key = recipe_key(recipe.distil, recipe.latents.picture, recipe.teacher, recipe.seed, len(images))
-        path = work / "picture.safetensors"
-        if not _restored(latent_encoder.picture, path, key=key):
-            result = distil(
-                load_diffusers_encoder(recipe.teacher),
-                images,
-                recipe=recipe.distil,
-                config=latent_encoder.picture.config,
-                seed=recipe.seed,
-                report=report,
-            )
-            _store(result.stream, path, key=key)
-            latent_encoder.picture = result.stream
+        latent_encoder.picture = _distilled(
+            latent_encoder.picture, images, work=work, recipe=recipe, report=report
+        )
     config = EncoderConfig(channels=latent_encoder.channels, steps=recipe.schedule.steps)
-    networks = TrainedNetworks(latent_encoder, ProtoLeakNet(ModelConfig(config, fitting.generators)))
-    labels = [fitting.generators.index(sample.generator) for sample in fitting.samples]
+    networks = TrainedNetworks(latent_encoder, ProtoLeakNet(ModelConfig(config, generators)))
     stages = {"training": (recipe.train, "checkpoint"), "refining": (recipe.refine, "refined")}
     for stage, (settings, checkpoint) in stages.items():
         networks = optimise(
@@ -124,6 +144,36 @@ def _networks(fitting: FittingSet, work: Path, *, recipe: Recipe, report: Report
             report=_named(stage, report),
         )
     return networks
+
+
+def _distilled(
+    stream: PictureStream, images: Sequence[Pixels], *, work: Path, recipe: Recipe, report: Report
+) -> PictureStream:
+    """The picture stream, from `work` when it was distilled before."""
+    key = recipe_key(recipe.distil, recipe.latents.picture, recipe.teacher, recipe.seed, len(images))
+    path = work / "picture.safetensors"
+    if not _restored(stream, path, key=key):
+        result = distil(
+            load_diffusers_encoder(recipe.teacher),
+            images,
+            recipe=recipe.distil,
+            config=stream.config,
+            seed=recipe.seed,
+            report=report,
+        )
+        stream = result.stream
+        _store(stream, path, key=key)
+    return stream
+
+
+def _strangers(images: Sequence[Pixels], *, recipe: Recipe, report: Report) -> list[Pixels]:
+    """Images of generators that do not exist; where an autoencoder is at hand, it makes a quarter of them."""
+    if not recipe.strangers:
+        return []
+    report("making strangers", 0.0, 0.0)
+    source = recipe.teacher if recipe.latents.picture else recipe.latents.source
+    autoencoder = load_diffusers_encoder(source).autoencoder if source else None
+    return make_strangers(images, number=recipe.strangers, seed=recipe.seed, autoencoder=autoencoder)
 
 
 def _named(stage: str, report: Report) -> Report:
@@ -156,4 +206,7 @@ def _data(dataset: Dataset, *, fitting: FittingSet, calibration: FittingSet) -> 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     settings = asdict(replace(recipe, teacher=Path(recipe.teacher).name))
-    return {key: settings[key] for key in ("teacher", "distil", "train", "refine", "seed", "hold_out")}
+    return {
+        key: settings[key]
+        for key in ("teacher", "distil", "train", "refine", "practise", "strangers", "seed", "hold_out")
+    }

@@ -91,6 +91,8 @@ SMALL_RECIPE = Recipe(
         plan=CropPlan(side_px=64, scrambled=0.5, processed=0.5, views=2),
         pooled_weight=0.5,
     ),
+    practise=TrainRecipe(epochs=1, crops_per_image=2, batch=8, plan=CropPlan(side_px=64)),
+    strangers=6,
 )
 
 

@@ -68,8 +68,11 @@ def test_explanation_by_hand() -> None:
 def crops_of(embedding: torch.Tensor, gate: torch.Tensor) -> Crops:
     """Two crops an image, side by side."""
     images = len(embedding) // 2
-    embedded = Embedded(embedding, gate, torch.ones(len(embedding), 2) / 2)
-    return Crops(embedded, [(Box(0, 0, 64, 64), Box(64, 0, 64, 64))] * images)
+    pairs = [
+        Embedded(embedding[row : row + 2], gate[row : row + 2], torch.ones(2, 2) / 2)
+        for row in range(0, 2 * images, 2)
+    ]
+    return Crops(pairs, [(Box(0, 0, 64, 64), Box(64, 0, 64, 64))] * images)
 
 
 def test_equal_crops_have_images_margin(head: PrototypeHead, embedded: Embedded) -> None:
@@ -101,12 +104,7 @@ def test_crops_leave_the_rest_alone(head: PrototypeHead, embedded: Embedded) -> 
     assert [one.to_dict() | {"crops": ()} for one in told] == [one.to_dict() for one in plain]
 
 
-def test_uneven_crops_are_refused(head: PrototypeHead, embedded: Embedded) -> None:
-    with pytest.raises(ValueError, match="5 crops do not divide among 4 images"):
-        explain(
-            embedded,
-            head,
-            classes=CLASSES,
-            steps=(0, 100),
-            crops=Crops(Embedded(torch.randn(5, 6), torch.rand(5, 6), torch.ones(5, 2)), []),
-        )
+def test_other_images_crops_are_refused(head: PrototypeHead, embedded: Embedded) -> None:
+    crops = crops_of(torch.randn(6, 6), torch.rand(6, 6))
+    with pytest.raises(ValueError, match="the crops of 3 images were given for 4 images"):
+        explain(embedded, head, classes=CLASSES, steps=(0, 100), crops=crops)

@@ -1,5 +1,7 @@
 """One path for every image: the same answer in any batch, folded or not, and alike in both precisions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,5 +87,20 @@ def test_probabilities_add_up(small_model: Model, images: list[PreparedImage]) -
 
 def test_wrong_crop_count_is_named(small_model: Model, images: list[PreparedImage]) -> None:
     short = PreparedImage(images[0].crops[:1], images[0].header, "", images[0].content_hash, extended=False)
-    with pytest.raises(ValueError, match=r"\(1, 3, 64, 64\), the model needs \(2, 3, 64, 64\)"):
+    with pytest.raises(ValueError, match=r"\(1, 3, 64, 64\), the model needs 2 to 2 of \(3, 64, 64\)"):
         ready(small_model).embed([short])
+
+
+def test_numbers_of_crops_may_differ(small_model: Model) -> None:
+    # Each image is the mean of its own crops, however many its neighbours have.
+    preprocessing = replace(small_model.preprocessing, most_crops=5)
+    model = replace(small_model, preprocessing=preprocessing)
+    images = [
+        golden_image(index, replace(preprocessing, crops=number)) for index, number in enumerate((2, 5, 3))
+    ]
+    inference = ready(model)
+    pooled, crops = inference.embed_with_crops(images)
+    assert [len(one.embedding) for one in crops] == [2, 5, 3]
+    torch.testing.assert_close(pooled.embedding, torch.stack([one.embedding.mean(0) for one in crops]))
+    alone = torch.cat([inference.embed([image]).embedding for image in images])
+    assert torch.equal(pooled.embedding, alone)

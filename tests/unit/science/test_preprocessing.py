@@ -47,6 +47,21 @@ def test_four_crops_cover_corners() -> None:
     assert [find(c, image.pixels)[0] for c in prepared.crops] == [(0, 0), (0, 256), (256, 0), (256, 256)]
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "number"),
+    [(300, 300, 4), (512, 512, 4), (768, 768, 9), (1024, 1024, 16), (3000, 2000, 16)],
+)
+def test_large_images_give_more_crops(height: int, width: int, number: int) -> None:
+    prepared = prepare(picture(height, width), Preprocessing("native", crops=4, most_crops=16))
+    assert len(prepared.crops) == number
+
+
+def test_crops_tile_a_large_image() -> None:
+    boxes = prepare(picture(768, 1024), Preprocessing("neutral", crops=4, most_crops=16)).boxes
+    corners = {(box.top, box.left) for box in boxes}
+    assert corners == {(top, left) for top in (0, 256, 512) for left in (0, 256, 512, 768)}
+
+
 def test_neutral_reencodes_native_crops() -> None:
     image = picture(512, 700)
     native = prepare(image, Preprocessing("native", crops=3)).crops
