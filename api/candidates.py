@@ -18,6 +18,8 @@ from leaktrace.objects import ObjectMissing, thumbnail_key
 from leaktrace.records import open_set_models
 from leaktrace.records.candidates import CandidateNotFound, list_candidates, medoid_hash
 from leaktrace.records.database import transaction
+from leaktrace.records.discovery_runs import last_run
+from leaktrace.records.readiness import find_serving_model
 
 router = APIRouter(prefix="/v1/generators/candidates", tags=["generators"])
 
@@ -47,12 +49,23 @@ class Candidate(BaseModel):
     seen_at: datetime
 
 
+class LastRun(BaseModel):
+    """When workers last looked for groups, at how many images, and how many groups they found."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    images: int
+    candidates: int
+
+
 class Candidates(BaseModel):
-    """The open candidates, the surest first."""
+    """The open candidates, the surest first. Before the first look for groups `last_run` is null."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.CANDIDATES})
 
     data: list[Candidate]
+    last_run: LastRun | None
 
 
 @router.get("", response_model=Candidates, responses=problems())
@@ -60,7 +73,12 @@ def candidates(services: GivenServices, caller: GeneratorReader) -> Candidates:
     """List groups of unseen images that may be generators without a name."""
     with transaction(services.engine) as session:
         found = list_candidates(session, caller.tenant_id)
-        return Candidates(data=[build_candidate(candidate) for candidate in found])
+        model = find_serving_model(session)
+        run = last_run(session, caller.tenant_id, model_version=model.version) if model else None
+        return Candidates(
+            data=[build_candidate(candidate) for candidate in found],
+            last_run=LastRun.model_validate(run) if run else None,
+        )
 
 
 @router.get(

@@ -112,6 +112,15 @@ class Enrolments(BaseModel):
     data: list[Enrolment]
 
 
+class Examples(BaseModel):
+    """Images that an enrolled generator was made of: how many there are, and ids of the first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.EXAMPLE_IMAGES})
+
+    count: int
+    data: list[UUID]
+
+
 class Density(BaseModel):
     """A density version. `scope` says whose images it judges while it is active."""
 

@@ -7,7 +7,7 @@ tenant's own.
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from api.enrolment_schemas import (
     Enrolment,
     EnrolmentCreate,
     Enrolments,
+    Examples,
     GeneratorName,
     Merge,
     Reasoned,
@@ -35,6 +36,7 @@ from leaktrace.records.readiness import find_serving_model
 router = APIRouter(prefix="/v1/generators", tags=["generators"])
 Name = Annotated[GeneratorName, Path(description="An enrolled generator's name.")]
 ASKED = problems(404, 409, 413, 422, reads="JSON")
+MOST_EXAMPLES = 1_000
 Change = Callable[[Session, records.Change], list[open_set_models.Enrolment]]
 
 
@@ -71,6 +73,24 @@ def enrolments(services: GivenServices, caller: GeneratorReader) -> Enrolments:
     with transaction(services.engine) as session:
         found = records.list_enrolments(session, caller.tenant_id)
         return Enrolments(data=[Enrolment.model_validate(one) for one in found])
+
+
+@router.get("/{name}/images", response_model=Examples, responses=problems(404, 422))
+def images(
+    name: Name,
+    services: GivenServices,
+    caller: GeneratorReader,
+    limit: Annotated[int, Query(ge=1, le=MOST_EXAMPLES)] = 100,
+) -> Examples:
+    """List images that an enrolled generator was made of, for a split."""
+    with transaction(services.engine) as session:
+        model = find_serving_model(session)
+        if model is None:
+            raise records.GeneratorNotFound(f"no generator {name} is enrolled")
+        count, found = records.list_examples(
+            session, caller.tenant_id, model_version=model.version, name=name, limit=limit
+        )
+        return Examples(count=count, data=found)
 
 
 @router.post("/{name}/merge", status_code=202, response_model=Enrolments, responses=ASKED)

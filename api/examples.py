@@ -262,7 +262,8 @@ CANDIDATES: list[Any] = [
                 "created_at": EXAMPLE_TIME,
                 "seen_at": EXAMPLE_TIME,
             }
-        ]
+        ],
+        "last_run": {"at": EXAMPLE_TIME, "images": 301, "candidates": 1},
     }
 ]
 ENROLMENT_CREATE: list[Any] = [
@@ -304,6 +305,7 @@ ENROLMENTS: list[Any] = [
         ]
     }
 ]
+EXAMPLE_IMAGES: list[Any] = [{"count": 84, "data": [EXAMPLE_ID]}]
 MERGE: list[Any] = [{"into": "flux-3", "reason": "two uploads of one generator"}]
 SPLIT: list[Any] = [
     {"new_name": "flux-4", "image_ids": [EXAMPLE_ID], "reason": "the later pictures are of the new version"}

@@ -17,6 +17,7 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectMissing, ObjectStore, image_key, thumbnail_key
 from leaktrace.records.candidates import FoundGroup, save_groups
 from leaktrace.records.database import transaction
+from leaktrace.records.discovery_runs import record_run
 from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
 from leaktrace.records.quarantine import (
     HeldImage,
@@ -77,6 +78,7 @@ class Discoverer:
             before = {one.id: one.candidate_id for one in held if one.candidate_id is not None}
             found = [_as_record(group, held, confirmed=confirmed) for group in groups]
             kept = save_groups(session, tenant_id, model_version=version, groups=found, before=before)
+            record_run(session, tenant_id, model_version=version, images=len(held), candidates=len(kept))
         for group in groups:
             self._draw_thumbnails(tenant_id, [held[row] for row in group.medoids])
         log.info("discovery_run", tenant_id=str(tenant_id), images=len(held), candidates=len(kept))

@@ -19,6 +19,7 @@ class Entry:
 NAVIGATION = (
     Entry("batches", "Batches", "/console/batches", "batches:read"),
     Entry("review", "Review", "/console/review", "labels:write"),
+    Entry("generators", "Generators", "/console/generators", "generators:read"),
     Entry("models", "Models", "/console/models", "density:read"),
     Entry("system", "System", "/console/system", TENANT_ADMIN),
 )

@@ -134,6 +134,22 @@ def standing_enrolments(session: Session, tenant_id: UUID, *, model_version: str
     return list(session.scalars(statement.order_by(Enrolment.id)))
 
 
+def list_examples(
+    session: Session, tenant_id: UUID, *, model_version: str, name: str, limit: int
+) -> tuple[int, list[UUID]]:
+    """How many images the tenant's active generator was made of, and at most `limit` of them.
+
+    Raises:
+        GeneratorNotFound
+    """
+    standing = standing_enrolments(session, tenant_id, model_version=model_version)
+    enrolment = next((one for one in standing if one.name == name), None)
+    if enrolment is None:
+        raise GeneratorNotFound(f"no generator {name} is enrolled")
+    image_ids = _image_ids(session, enrolment.id)
+    return len(image_ids), image_ids[:limit]
+
+
 def open_changes(session: Session, model_version: str) -> list[list[Enrolment]]:
     """The undecided changes of a model, the oldest first, each with all its enrolments."""
     statement = select(Enrolment).where(

@@ -143,6 +143,18 @@ class Candidate(Base):
     seen_at: Mapped[datetime] = created_now()
 
 
+class DiscoveryRun(Base):
+    """The newest look for groups among a tenant's held images by a model."""
+
+    __tablename__ = "discovery_runs"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"), primary_key=True)
+    images: Mapped[int]
+    candidates: Mapped[int]
+    at: Mapped[datetime] = created_now()
+
+
 class Enrolment(Base):
     """A generator that a person named, and how far it got. One change may enrol several and replace others.
 

@@ -189,6 +189,14 @@ def read_mature(session: Session, tenant_id: UUID, *, model_version: str, limit:
     return [HeldImage(*row) for row in session.execute(statement)]
 
 
+def count_held(session: Session, tenant_id: UUID) -> int:
+    """How many images of the tenant are held, by whichever model."""
+    held = select(func.count()).where(
+        QuarantinedImage.tenant_id == tenant_id, QuarantinedImage.state == "held"
+    )
+    return session.execute(held).scalar_one()
+
+
 def tenants_in_quarantine(session: Session, model_version: str) -> list[UUID]:
     """Whose images are held for this model."""
     statement = select(QuarantinedImage.tenant_id).where(

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from leaktrace.client import Client, UploadFile
 from tests.submissions import picture
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>.png"
@@ -18,6 +19,16 @@ def numbered(count: int) -> dict[str, bytes]:
 def unseen_picture() -> bytes:
     """A PNG unlike any before: the service asks for no bytes that it has."""
     return picture(secrets.randbits(32))
+
+
+def attribute(client: Client, files: Mapping[str, bytes]) -> str:
+    """Have the service attribute files by custom_id; returns their batch's id."""
+    batch = client.create_batch(name="for a test")
+    uploads = [UploadFile.from_bytes(data, custom_id=name) for name, data in files.items()]
+    assert len(list(client.upload(batch.id, uploads))) == len(files)
+    client.close(batch.id)
+    client.wait(batch.id)
+    return batch.id
 
 
 def make_folder(folder: Path, files: Mapping[str, bytes], *, others: Iterable[str] = ()) -> Path:

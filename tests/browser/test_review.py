@@ -1,13 +1,9 @@
 """Reviewing by keyboard alone: answers, undo, two people at once, and one label for many images."""
 
-import io
 from collections.abc import Callable
 from uuid import UUID
 
-import httpx
-import numpy as np
 import pytest
-from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 
@@ -15,41 +11,25 @@ from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution, Item
 from tests.browser.axe import grave_faults
 from tests.browser.conftest import NewPage, Service
+from tests.browser.pictures import attribute, unseen_picture
 
 ATTACK = "<img src=x onerror=\"document.title='taken'\">"
 MakeBatch = Callable[..., str]
 
 
-def picture(seed: int) -> bytes:
-    file = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, size=(128, 128, 3), dtype=np.uint8)
-    Picture.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
-
-
 @pytest.fixture
-def make_batch(service: Service, request: pytest.FixtureRequest) -> MakeBatch:
+def make_batch(service: Service) -> MakeBatch:
     """Attributes images and has the model say so of each; gives the batch's id."""
 
     def make(*verdicts: str) -> str:
-        client = service.client
-        batch = client.create_batch("to review")
-        seed = abs(hash(request.node.name)) % 10**6
-        files = [
-            ("files", (f"{at}.png", picture(seed + at), "image/png", {"X-Custom-Id": f"{at} {ATTACK}"}))
-            for at in range(len(verdicts))
-        ]
-        auth = {"Authorization": f"Bearer {service.stack.key}"}
-        path = f"{service.url}/v1/batches/{batch.id}/images"
-        httpx.post(path, files=files, headers=auth, timeout=60).raise_for_status()
-        client.close(batch.id)
-        client.wait(batch.id)
+        files = {f"{at} {ATTACK}": unseen_picture() for at in range(len(verdicts))}
+        batch_id = attribute(service.client, files)
         with transaction(service.engine) as session:
-            items = select(Item).where(Item.batch_id == UUID(batch.id)).order_by(Item.custom_id)
+            items = select(Item).where(Item.batch_id == UUID(batch_id)).order_by(Item.custom_id)
             for item, verdict in zip(session.scalars(items).all(), verdicts, strict=True):
                 statement = update(Attribution).where(Attribution.image_id == item.image_id)
                 session.execute(statement.values(verdict=verdict, generator=None))
-        return batch.id
+        return batch_id
 
     return make
 

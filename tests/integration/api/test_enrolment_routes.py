@@ -96,3 +96,14 @@ def test_client_speaks_of_the_open_set(base_url: str, client: httpx.Client, attr
         densities = [(one.version, one.scope, one.state) for one in ours.open_set.densities()]
     assert (asked.state, asked.is_decided, names[0]) == ("pending", False, "flux-6")
     assert (DENSITY, "shared", "active") in densities
+
+
+def test_images_of_generator_are_listed(client: httpx.Client, engine: Engine, attributed_batch: str) -> None:
+    (asked,) = enrol(client, attributed_batch, "flux-7").json()["data"]
+    assert client.get("/v1/generators/flux-7/images").json()["code"] == "generator_not_found"
+    with transaction(engine) as session:
+        accept(session, asked["id"], density_version=DENSITY, gates=[])
+    results = client.get(f"/v1/batches/{attributed_batch}/results").json()["data"]
+    listed = client.get("/v1/generators/flux-7/images", params={"limit": 1}).json()
+    assert listed["count"] == len(results)
+    assert listed["data"][0] in [result["image"]["id"] for result in results]

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select, update
 from leaktrace.objects import S3ObjectStore, image_key, thumbnail_key
 from leaktrace.records.candidates import list_candidates
 from leaktrace.records.database import transaction
+from leaktrace.records.discovery_runs import last_run
 from leaktrace.records.keys import ensure_tenant
 from leaktrace.records.labels import NewLabel, add_label
 from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
@@ -66,6 +67,10 @@ def test_group_becomes_candidate(engine: Engine, model: Model, discoverer: Disco
     assert discoverer.run(model) is True  # type: ignore[arg-type]
     (candidate,) = candidates(engine, "finder")
     assert (candidate.size >= 55, candidate.runs, candidate.sources["batches"]) == (True, 1, 1)
+    with transaction(engine) as session:
+        run = last_run(session, ensure_tenant(session, "finder"), model_version=model.version)
+        assert run is not None
+        assert (run.images, run.candidates) == (60, 1)
 
 
 def test_candidate_keeps_its_id(engine: Engine, model: Model, discoverer: Discoverer) -> None:
