@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, select
 
-from leaktrace.objects import ObjectMissing, S3ObjectStore, density_key, image_key, staged_key
+from leaktrace.objects import ObjectMissing, S3ObjectStore, density_key, image_key, staged_key, thumbnail_key
 from leaktrace.records.database import transaction
 from leaktrace.records.models import TidyRun
 from leaktrace.records.uploads import count_deletions
@@ -34,19 +34,21 @@ def test_only_unnamed_objects_go(submissions: Submissions, engine: Engine, store
     tenant_id = submissions.tenant_id
     orphans = [
         image_key(tenant_id, "0" * 64),
+        thumbnail_key(tenant_id, "0" * 64),
         staged_key(tenant_id, uuid4()),
         density_key("model", "lost"),
     ]
-    kept = [staged_key(tenant_id, item_id), image_key(tenant_id, "e" * 64), "elsewhere/file"]
-    for key in [*orphans, image_key(tenant_id, "e" * 64), "elsewhere/file"]:
+    promised = [image_key(tenant_id, "e" * 64), thumbnail_key(tenant_id, "e" * 64)]
+    kept = [staged_key(tenant_id, item_id), *promised, "elsewhere/file"]
+    for key in [*orphans, *promised, "elsewhere/file"]:
         store.put(key, b"x", content_type=TYPE)
     Tidier(engine=engine, store=store, grace=OLD).run()
-    assert [is_there(store, key) for key in orphans] == [False] * 3
-    assert [is_there(store, key) for key in kept] == [True] * 3
+    assert [is_there(store, key) for key in orphans] == [False] * 4
+    assert [is_there(store, key) for key in kept] == [True] * 4
     with transaction(engine) as session:
         assert count_deletions(session, tenant_id) == before + 1
         (run,) = session.scalars(select(TidyRun))
-        assert (run.deleted, run.last_key) == (3, "")
+        assert (run.deleted, run.last_key) == (4, "")
 
 
 def test_new_object_stays(submissions: Submissions, engine: Engine, store: S3ObjectStore) -> None:
