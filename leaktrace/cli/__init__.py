@@ -9,6 +9,7 @@ import typer
 from leaktrace.cli import (
     attribute,
     cancel,
+    case_report,
     compare,
     demo,
     density,
@@ -54,3 +55,4 @@ app.add_typer(operators.operators, name="operators")
 app.add_typer(generators.generators, name="generators")
 app.add_typer(density.density, name="density")
 app.add_typer(models.models, name="models")
+app.add_typer(case_report.report, name="report")

@@ -49,7 +49,7 @@ def results(
         elif out is None:
             _write_to_terminal(_lines(client, form, batch_id=batch_id))
         else:
-            _write_to_file(_lines(client, form, batch_id=batch_id), out)
+            write_to_file(_lines(client, form, batch_id=batch_id), out)
 
 
 def _lines(client: "Client", form: Format, *, batch_id: str) -> Iterator[bytes]:
@@ -73,7 +73,8 @@ def _write_to_terminal(lines: Iterable[bytes]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _write_to_file(lines: Iterable[bytes], out: Path) -> None:
+def write_to_file(lines: Iterable[bytes], out: Path) -> None:
+    """Write the file whole or not at all. Raises InvalidInput when it cannot be written."""
     partial = out.with_name(f"{out.name}.partial")
     try:
         with partial.open("wb") as file:

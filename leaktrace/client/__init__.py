@@ -25,6 +25,7 @@ from leaktrace.client.answers import (
 from leaktrace.client.client import Client
 from leaktrace.client.errors import (
     ApiProblem,
+    ReportTruncated,
     ResultsTruncated,
     ServiceUnreachable,
     UnexpectedAnswer,
@@ -45,6 +46,7 @@ __all__ = [
     "ImageFacts",
     "PresignedAnswer",
     "Problem",
+    "ReportTruncated",
     "Result",
     "ResultsTruncated",
     "RetryAnswer",

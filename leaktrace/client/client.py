@@ -29,6 +29,7 @@ from leaktrace.client.files import SourceFile, UploadFile
 from leaktrace.client.open_set import OpenSet
 from leaktrace.client.polling import LONGEST_PAUSE_SECONDS, Poll, page_params
 from leaktrace.client.presigned import announce_files, post_file
+from leaktrace.client.reports import report_pieces
 from leaktrace.client.results import ExportFormat, export_lines, result_documents
 from leaktrace.client.retrying import RetryRules
 from leaktrace.client.transport import Transport, json_of
@@ -208,6 +209,21 @@ class Client:
         """All that was said of an image's content, the newest first."""
         document = json_of(self._transport.request("GET", f"/v1/images/{image_id}/labels"))
         return [read_answer(Label, entry) for entry in document.get("data", [])]
+
+    def image_report(self, image_id: str) -> Iterator[bytes]:
+        """The case report of one image: an HTML file, in pieces. Raises `ReportTruncated` when it breaks off."""
+        return report_pieces(self._transport, f"/v1/images/{image_id}/report", {})
+
+    def batch_report(
+        self, batch_id: str, *, pictures: bool = True, provenance: bool = True
+    ) -> Iterator[bytes]:
+        """The case report of a batch in pieces, with small pictures and what each file says of its origin.
+
+        Raises:
+            ReportTruncated: it broke off; ask again.
+        """
+        wanted = {"pictures": str(pictures).lower(), "provenance": str(provenance).lower()}
+        return report_pieces(self._transport, f"/v1/batches/{batch_id}/report", wanted)
 
     def cancel(self, batch_id: str) -> Batch:
         """Stop what has not begun; what is under way is finished first."""

@@ -44,6 +44,15 @@ class ResultsTruncated(Unavailable):
         super().__init__(f"the results broke off after {received}{of}; ask for them again")
 
 
+class ReportTruncated(Unavailable):
+    """A case report broke off before its end."""
+
+    code = "report_truncated"
+
+    def __init__(self) -> None:
+        super().__init__("the report broke off before its end; ask for it again")
+
+
 class WaitTimedOut(Unavailable):
     """The batch did not finish in the time allowed; it goes on, and waiting can be resumed."""
 

@@ -72,6 +72,11 @@ def ensure_tenant(session: Session, name: str) -> UUID:
     return session.execute(select(Tenant.id).where(Tenant.name == name)).scalar_one()
 
 
+def name_of_tenant(session: Session, tenant_id: UUID) -> str:
+    """The name of a tenant that exists."""
+    return session.execute(select(Tenant.name).where(Tenant.id == tenant_id)).scalar_one()
+
+
 def find_tenant(session: Session, name: str) -> UUID | None:
     """The id of the tenant of this name, if there is one."""
     return session.execute(select(Tenant.id).where(Tenant.name == name)).scalar_one_or_none()

@@ -132,8 +132,12 @@ def list_labels(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[La
     Raises:
         ImageNotFound: the tenant has no such image.
     """
-    sha256 = find_image(session, tenant_id, image_id=image_id).sha256
-    statement = select(Label).where(Label.tenant_id == tenant_id, Label.sha256 == sha256)
+    return labels_of(session, tenant_id, [find_image(session, tenant_id, image_id=image_id).sha256])
+
+
+def labels_of(session: Session, tenant_id: UUID, sha256s: list[str]) -> list[Label]:
+    """Everything that was said of these contents, the newest first."""
+    statement = select(Label).where(Label.tenant_id == tenant_id, Label.sha256.in_(sha256s))
     return list(session.scalars(statement.order_by(Label.id.desc())))
 
 

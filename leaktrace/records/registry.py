@@ -71,6 +71,12 @@ def find_model(session: Session, version: str) -> ModelVersion:
     return model
 
 
+def limits_of_models(session: Session, versions: Sequence[str]) -> list[str]:
+    """What the cards of these models state as their limits, each once."""
+    cards = session.scalars(select(ModelVersion.card).where(ModelVersion.version.in_(versions)))
+    return list(dict.fromkeys(str(limit) for card in cards for limit in card.get("limits", [])))
+
+
 def retire_model(session: Session, version: str, *, actor: str) -> None:
     """Say that the model is done with; its index can be dropped then. Twice is harmless.
 

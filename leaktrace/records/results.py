@@ -79,6 +79,18 @@ def list_results(
     ]
 
 
+def models_of_batch(session: Session, tenant_id: UUID, *, batch_id: UUID) -> list[str]:
+    """The versions of the models that answered for the batch's items, in order."""
+    statement = (
+        select(Attribution.model_version)
+        .join(Item, Item.attribution_id == Attribution.id)
+        .where(Item.tenant_id == tenant_id, Item.batch_id == batch_id)
+        .distinct()
+        .order_by(Attribution.model_version)
+    )
+    return list(session.scalars(statement))
+
+
 def list_attributions(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[Attribution]:
     """What every model and density version said of an image, the newest first; empty when there is no such image."""
     statement = (
