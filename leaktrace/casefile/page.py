@@ -6,7 +6,7 @@ Templates escape all text. Each piece that is shown is followed by its entry of 
 import base64
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from leaktrace.casefile.chain import FIRST, Link
 
 TEMPLATES = Path(__file__).parent / "templates"
 METHOD = (
-    "The image is cut into parts without resizing, each is brought to the same JPEG quality, encoded into a latent "
+    "Parts of the image are prepared all in one way, which the model's version fixes, encoded into a latent "
     "picture and given growing amounts of noise, which depend on the image alone. A network turns what survives of a "
     "generator's trace into a vector, and compares it with learned examples of each class. The probability says which "
     "class is nearest. The p-value says how usual the image is among images of a class that were set aside: at most "
@@ -58,7 +58,7 @@ class ReportWriter:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(number=_number, named=_named)
+        environment.filters.update(number=_number, named=_named, moment=_moment)
         self._templates = environment
 
     @property
@@ -107,6 +107,11 @@ def closing(final_hash: str) -> bytes:
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
+
+
+def _moment(value: str) -> str:
+    """An ISO moment in UTC, to the second."""
+    return f"{datetime.fromisoformat(value).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _named(facts: dict[str, Any]) -> str:
