@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from leaktrace.casefile import verify
 from tests.browser.axe import grave_faults
 from tests.browser.conftest import NewPage, Service
 
@@ -120,6 +121,12 @@ def test_provenance_stands_beside(page: Page) -> None:
     expect(provenance).to_contain_text("C2PA Content Credentials absent", timeout=30_000)
     expect(provenance).to_contain_text(f"Maker {ATTACK}")
     assert provenance.locator("img, script").count() == 0
+
+
+def test_report_button_gives_checkable_file(page: Page) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Case report").click()
+    assert verify(download.value.path()).images == 1
 
 
 def test_clients_texts_stay_texts(page: Page) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -62,6 +62,7 @@ def report(tmp_path: Path) -> Path:
     return written(tmp_path / "report.html")[0]
 
 
+@settings(max_examples=60, deadline=None)
 @given(content=CONTENT, shown=st.text(), before=st.text())
 def test_entry_reads_back_whole(content: dict[str, Any], shown: str, before: str) -> None:
     link = Link(1, content, shown, before)
@@ -72,6 +73,7 @@ def test_entry_reads_back_whole(content: dict[str, Any], shown: str, before: str
     assert (again.canonical, printed) == (link.canonical, link.hash)
 
 
+@settings(max_examples=60, deadline=None)
 @given(content=CONTENT, other=CONTENT)
 def test_hash_tells_contents_apart(content: dict[str, Any], other: dict[str, Any]) -> None:
     same = json.dumps(content, sort_keys=True) == json.dumps(other, sort_keys=True)
@@ -125,6 +127,7 @@ def test_order_and_number_hold(tmp_path: Path, kept: tuple[int, ...], entry: int
     assert caught.value.number == entry
 
 
+@settings(max_examples=60, deadline=None)
 @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
 def test_no_bit_can_change(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
     path, pieces = written(tmp_path_factory.mktemp("bits") / "report.html", images=1)

@@ -8,7 +8,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -89,6 +89,7 @@ def test_prompt_in_png_is_told() -> None:
     assert (entry.name, entry.value) == ("parameters", "a castle Steps: 30")
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=2000))
 def test_told_text_is_one_bounded_line(text: str) -> None:
     said = told(text)
@@ -96,6 +97,7 @@ def test_told_text_is_one_bounded_line(text: str) -> None:
     assert all(each.isprintable() for each in said)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_get_an_answer(data: bytes) -> None:
     for head in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00"):
