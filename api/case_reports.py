@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from api.auth import ResultReader
 from api.dependencies import BatchId, GivenServices, Services
 from api.documents import problems
+from api.examining import examine
 from api.image_schemas import Appearance
-from api.pictures import APPEARANCES_SHOWN, READING_AT_ONCE, ImageId
+from api.pictures import APPEARANCES_SHOWN, ImageId
 from api.result_schemas import ImageFacts, Label, build_attribution
 from leaktrace import __version__
 from leaktrace.casefile import ReportWriter, Subject
-from leaktrace.objects import ObjectMissing, image_key, thumbnail_key
+from leaktrace.objects import ObjectMissing, thumbnail_key
 from leaktrace.provenance import ProvenanceReader
 from leaktrace.records.audit import record_audit
 from leaktrace.records.batches import find_batch
@@ -112,11 +113,9 @@ class Report:
 
     def _origin(self, image: Image, reader: ProvenanceReader) -> dict[str, Any] | None:
         try:
-            data = self.services.store.get(image_key(image.tenant_id, image.sha256))
+            return examine(image, self.services.store, reader).model_dump(mode="json")
         except ObjectMissing:
             return None
-        with READING_AT_ONCE:
-            return reader.read(data).model_dump(mode="json")
 
 
 @router.get("/images/{image_id}/report", response_class=HTMLResponse, responses=HTML | problems(404, 422))

@@ -6,7 +6,6 @@ headers keep a browser from making a page of it.
 
 from collections.abc import Iterator
 from itertools import chain
-from threading import BoundedSemaphore
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from api.auth import ResultReader
 from api.dependencies import GivenServices, Services
 from api.documents import problems
+from api.examining import examine
 from api.image_schemas import Answer, Appearance, ImageProvenance, ImageRecord
 from leaktrace.errors import NotFound
 from leaktrace.objects import ObjectMissing, image_key
@@ -27,7 +27,6 @@ from leaktrace.records.results import list_attributions
 from leaktrace.science.containers import sniff_format
 
 APPEARANCES_SHOWN = 20
-READING_AT_ONCE = BoundedSemaphore(2)  # a process each, so that many requests cannot take the machine
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -108,11 +107,11 @@ def provenance(image_id: ImageId, services: GivenServices, caller: ResultReader)
     with transaction(services.engine) as session:
         found = find_image(session, caller.tenant_id, image_id=image_id)
     try:
-        data = services.store.get(image_key(found.tenant_id, found.sha256))
+        with ProvenanceReader() as reader:
+            told = examine(found, services.store, reader)
     except ObjectMissing as error:
         raise ContentGone(found.id) from error
-    with READING_AT_ONCE, ProvenanceReader() as reader:
-        return ImageProvenance(image_id=found.id, sha256=found.sha256, **dict(reader.read(data)))
+    return ImageProvenance(image_id=found.id, sha256=found.sha256, **dict(told))
 
 
 def _open(services: Services, found: Image) -> tuple[int, bytes, Iterator[bytes]]:
