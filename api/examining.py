@@ -1,7 +1,7 @@
 """What image files say of their origin, examined once a process: the same bytes always say the same.
 
-At most two files are examined at a time, a process each, so that many requests cannot take the machine. The facts of the
-newest files are kept by content hash; whoever asks has shown before that the image is theirs.
+At most two files are examined at a time, a process each, so that many requests cannot take the machine. The facts of
+the newest files are kept by content hash; whoever asks has shown before that the image is theirs.
 """
 
 from collections import OrderedDict

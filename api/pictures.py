@@ -45,10 +45,8 @@ SANDBOX = {
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
-            "application/octet-stream": {
-                "schema": {"type": "string", "format": "binary"},
-                "example": "<the bytes of the file>",
-            }
+            kind: {"schema": {"type": "string", "format": "binary"}, "example": "<the bytes of the file>"}
+            for kind in (*MEDIA_TYPES.values(), "application/octet-stream")
         }
     },
     304: {"description": "The bytes are those that If-None-Match names."},
