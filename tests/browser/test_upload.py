@@ -45,6 +45,21 @@ def test_folder_goes_all_the_way(new_page: NewPage, service: Service, tmp_path: 
     assert {result.state for result in results} == {"succeeded"}
 
 
+def test_dropped_files_are_offered(new_page: NewPage) -> None:
+    page = new_page("moderator")
+    page.goto("/console/batches")
+    transfer = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            for (const name of ["a.png", "b.webp", "notes.txt"]) transfer.items.add(new File(["bytes"], name));
+            return transfer;
+        }"""
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    expect(page.locator("#chosen-count")).to_contain_text("2 images")
+    expect(page.locator("#chosen-passed")).to_contain_text("1 other")
+
+
 def test_archive_is_unpacked_here(new_page: NewPage, service: Service, tmp_path: Path) -> None:
     files = {f"inside/{name}": data for name, data in numbered(2).items()}
     page = new_page("moderator")

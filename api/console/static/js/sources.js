@@ -7,11 +7,12 @@ const IMAGE = /\.(avif|bmp|gif|heic|heif|hif|jfif|jpe|jpe?g|png|tiff?|webp)$/i;
 const OTHER_ARCHIVE = /\.(tar|tgz|tbz2?|txz|gz|bz2|xz|zst|7z|rar)$/i;
 
 export async function fromDrop(transfer) {
-  const roots = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const files = [...transfer.items].filter((item) => item.kind === "file");
+  const roots = files.map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   const found = { name: "", images: [], passedOver: 0 };
   for (const root of roots) {
     if (root.isDirectory) await walk(root, "", found);
-    else await take(await fileOf(root), root.name, found);
+    else await take(root instanceof File ? root : await fileOf(root), root.name, found);
   }
   return named(found, roots.map((root) => root.name));
 }

@@ -60,7 +60,7 @@ async function choose(reading) {
 function offer() {
   const bytes = chosen.images.reduce((sum, image) => sum + image.size, 0);
   part("chosen-count").textContent = `${images(chosen.images.length)}, ${size(bytes)}`;
-  part("chosen-passed").textContent = chosen.passedOver ? `${count(chosen.passedOver)} other files are passed over.` : "";
+  part("chosen-passed").textContent = chosen.passedOver ? `Passed over: ${count(chosen.passedOver)} other file${chosen.passedOver === 1 ? "" : "s"}.` : "";
   part("chosen-named").hidden = resumed !== null;
   part("batch-name").value = chosen.name.slice(0, 200);
   show("upload-chosen");
