@@ -1,7 +1,6 @@
 """Alarms: what a person should look at now, each in words. They are found anew at each look and kept nowhere."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -10,7 +9,7 @@ from api.dependencies import Services
 from api.health import run_checks
 from api.status_schemas import Alarm
 from leaktrace.records.database import transaction
-from leaktrace.records.events import list_events
+from leaktrace.records.drift import latest_findings
 from leaktrace.records.traffic import Minute
 from leaktrace.records.usage import find_quota
 from leaktrace.records.webhooks import list_troubled_webhooks
@@ -25,14 +24,13 @@ CHECK_WORDS = {
 FAILING_SHARE = 0.05
 FEWEST_IMAGES = 20  # of which a share is worth an alarm
 USED_SHARE = 0.9
-DRIFT_SHOWN = timedelta(days=7)
 
 
 def find_alarms(services: Services, tenant_id: UUID | None, *, minutes: Sequence[Minute]) -> list[Alarm]:
     """The alarms of a tenant, or (None) of all; the gravest first."""
     found = [*_checks(services), *_failing(minutes), *_backlog(services)]
     with transaction(services.engine) as session:
-        found += [*_webhooks(session, tenant_id), *_drift(session, tenant_id)]
+        found += [*_webhooks(session, tenant_id), *_drift(session)]
         if tenant_id is not None:
             found += _quota(session, tenant_id, default_limit=services.settings.daily_image_quota)
     return sorted(found, key=lambda alarm: alarm.level != "bad")
@@ -70,11 +68,13 @@ def _webhooks(session: Session, tenant_id: UUID | None) -> Iterator[Alarm]:
         yield Alarm(name="webhook", level="warn", detail=detail)
 
 
-def _drift(session: Session, tenant_id: UUID | None) -> Iterator[Alarm]:
-    since = datetime.now(UTC) - DRIFT_SHOWN
-    for event in list_events(session, tenant_id, "drift.alarm", since=since):
-        said = event.data.get("detail") or event.data.get("reason") or "the images differ from what they were"
-        yield Alarm(name="drift", level="warn", detail=f"{event.created_at:%Y-%m-%d %H:%M} UTC: {said}")
+def _drift(session: Session) -> Iterator[Alarm]:
+    """What the newest look at drift raises; it counts images of all tenants."""
+    for finding in latest_findings(session):
+        if finding.alarm:
+            yield Alarm(
+                name="drift", level="warn", detail=f"Images do not look as they did: {finding.reason}."
+            )
 
 
 def _quota(session: Session, tenant_id: UUID, *, default_limit: int) -> Iterator[Alarm]:

@@ -16,6 +16,7 @@ from api import (
     candidates,
     case_reports,
     density,
+    drift,
     enrolments,
     generators,
     health,
@@ -25,6 +26,7 @@ from api import (
     models,
     pictures,
     refits,
+    rescores,
     results,
     review,
     status,
@@ -39,13 +41,14 @@ from api.dependencies import Services
 from api.documentation import add_documentation
 from api.errors import add_error_handlers
 from api.limits import Backlog, BodyLimit
-from api.metrics import Metrics
+from api.metrics import Metrics, Reader
 from api.request_context import RequestContext
 from leaktrace import __version__
 from leaktrace.logs import configure_logs
 from leaktrace.objects import connect_store
 from leaktrace.queue import ShardQueue, create_celery
 from leaktrace.records.database import connect_database, transaction
+from leaktrace.records.drift import latest_findings
 from leaktrace.records.readiness import count_living_workers
 from leaktrace.records.usage import count_backlog
 from leaktrace.settings import Settings, load_settings
@@ -83,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         images,
         uploads,
         results,
+        rescores,
         summaries,
         labels,
         pictures,
@@ -93,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         enrolments,
         density,
         refits,
+        drift,
         models,
         webhooks,
         keys,
@@ -145,6 +150,23 @@ def _watch(metrics: Metrics, services: Services) -> Metrics:
             "leaktrace_backlog_images": ("Images queued or being attributed", services.backlog.images),
             "leaktrace_workers_alive": ("Workers with a loaded model and a recent heartbeat", workers),
             "leaktrace_queue_depth": ("Shard messages that wait in the broker", services.queue.length),
+        }
+    )
+
+    def drift(column: str) -> Reader:
+        def read() -> dict[tuple[str, ...], float]:
+            with transaction(services.engine) as session:
+                found = latest_findings(session)
+            return {(one.kind, one.subject): float(getattr(one, column)) for one in found}
+
+        return read
+
+    labels = ("kind", "subject")
+    metrics.watch_labelled(
+        {
+            "leaktrace_drift_alarm": ("1 while the newest look at drift raises it", labels, drift("alarm")),
+            "leaktrace_drift_effect": ("How far the newest look finds images moved", labels, drift("effect")),
+            "leaktrace_drift_p_value": ("How likely chance gives as much", labels, drift("p_value")),
         }
     )
     return metrics

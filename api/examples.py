@@ -345,6 +345,84 @@ REFIT: dict[str, Any] = {
     "at": EXAMPLE_TIME,
     "decided_at": EXAMPLE_TIME,
 }
+RESCORE_CREATE: list[Any] = [
+    {"of": "batch", "batch_id": EXAMPLE_ID, "reason": "flux-3 was enrolled"},
+    {"of": "time", "since": EXAMPLE_TIME, "reason": "flux-3 was enrolled"},
+]
+_RESCORE: dict[str, Any] = {
+    "id": EXAMPLE_ID,
+    "batch_id": EXAMPLE_ID,
+    "since": None,
+    "until": None,
+    "state": "completed",
+    "model_version": "starter-3f1c0a9be2d4",
+    "density_version": "own-7d2c11aa-51d0aa7e90cc",
+    "reason": "flux-3 was enrolled",
+    "error": None,
+    "actor": "key:0123456789abcdef",
+    "items": 120,
+    "judged": 120,
+    "flips": 40,
+    "changes": [{"before": "unseen", "after": "flux-3", "cause": "enrolled", "items": 40}],
+    "created_at": EXAMPLE_TIME,
+    "started_at": EXAMPLE_TIME,
+    "finished_at": EXAMPLE_TIME,
+}
+RESCORE: list[Any] = [_RESCORE]
+RESCORES: list[Any] = [{"data": [_RESCORE]}]
+RESCORED_ITEMS: list[Any] = [
+    {
+        "data": [
+            {
+                "item_id": EXAMPLE_ID,
+                "custom_id": "cat.jpg",
+                "batch_id": EXAMPLE_ID,
+                "image_id": EXAMPLE_ID,
+                "before": "unseen",
+                "after": "flux-3",
+                "cause": "enrolled",
+                "p_before": 0.02,
+                "p_after": 0.61,
+                "model_before": "starter-3f1c0a9be2d4",
+                "model_after": "starter-3f1c0a9be2d4",
+                "density_before": "starter-density-51d0aa7e90cc",
+                "density_after": "own-7d2c11aa-51d0aa7e90cc",
+                "reason": "flux-3 has probability 0.97, at least 0.5.",
+                "error_code": None,
+            }
+        ],
+        "next_cursor": None,
+    }
+]
+DRIFT_FINDING: dict[str, Any] = {
+    "kind": "rate",
+    "subject": "unseen",
+    "effect": 0.12,
+    "bound": 0.05,
+    "p_value": 1e-6,
+    "images": 812,
+    "compared_with": 2000,
+    "alarm": True,
+    "reason": "unseen went from 4.0% (3.2% to 5.0%) to 16.0% (13.6% to 18.7%) of the images",
+}
+DRIFT_REPORT: list[Any] = [
+    {
+        "model_version": "starter-3f1c0a9be2d4",
+        "density_version": "starter-density-51d0aa7e90cc",
+        "at": EXAMPLE_TIME,
+        "details": {
+            "recent": {"images": 812, "tenants": 3},
+            "trailing": {"images": 2000, "tenants": 4},
+        },
+        "findings": [DRIFT_FINDING],
+    }
+]
+DRIFT_ALARMS: list[Any] = [
+    {
+        "data": [{**DRIFT_FINDING, "at": EXAMPLE_TIME, "density_version": "starter-density-51d0aa7e90cc"}],
+        "next_cursor": None,
+    }
+]
 SHADOW_IMAGES: list[Any] = [
     {
         "data": [

@@ -4,7 +4,7 @@ Routes are named by their template, never by the path, so that the number of ser
 they are scraped, the backlog at most every two seconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 from leaktrace.errors import Unavailable
 from leaktrace.logs import get_logger
 
+# Values by the values of the labels.
+Reader = Callable[[], Mapping[tuple[str, ...], float]]
 LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 log = get_logger(__name__)
@@ -48,6 +50,10 @@ class Metrics:
 
     def watch(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
         """Add gauges (name -> description, reader) that are read at each scrape."""
+        self.watch_labelled({name: (told, (), _unlabelled(read)) for name, (told, read) in gauges.items()})
+
+    def watch_labelled(self, gauges: dict[str, tuple[str, tuple[str, ...], Reader]]) -> None:
+        """Add gauges (name -> description, label names, reader of values by labels) that are read at each scrape."""
         self.registry.register(_Readings(gauges))
 
     def exposition(self) -> bytes:
@@ -58,18 +64,26 @@ class Metrics:
 class _Readings(Collector):
     """Gauges read on demand; one whose server is away is left out, which an alert can see."""
 
-    def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
+    def __init__(self, gauges: dict[str, tuple[str, tuple[str, ...], Reader]]) -> None:
         self._gauges = gauges
 
     def describe(self) -> Iterator[Metric]:
         """Names alone, so that registering reads nothing."""
-        for name, (description, _) in self._gauges.items():
-            yield GaugeMetricFamily(name, description)
+        for name, (description, labels, _) in self._gauges.items():
+            yield GaugeMetricFamily(name, description, labels=labels)
 
     def collect(self) -> Iterator[Metric]:
         """Called at each scrape."""
-        for name, (description, read) in self._gauges.items():
+        for name, (description, labels, read) in self._gauges.items():
+            family = GaugeMetricFamily(name, description, labels=labels)
             try:
-                yield GaugeMetricFamily(name, description, value=read())
+                for values, value in read().items():
+                    family.add_metric(values, value)
             except Unavailable as error:
                 log.warning("gauge_unreadable", gauge=name, error=str(error))
+                continue
+            yield family
+
+
+def _unlabelled(read: Callable[[], float]) -> Reader:
+    return lambda: {(): read()}

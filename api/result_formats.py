@@ -26,13 +26,14 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 COLUMN_TYPES: dict[str, ColumnType] = {
     "p_value": "float", "smallest_p": "float", "alpha": "float", "size_bytes": "whole", "width": "whole",
-    "height": "whole", "attributed_at": "moment",
+    "height": "whole", "attributed_at": "moment", "adjusted_p": "float",
 }  # fmt: skip
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "custom_id", "file_name", "item_id", "state", "error_code", "error_detail", "verdict", "generator", "p_value",
     "smallest_p", "alpha", "reason", "probabilities", "image_id", "sha256", "size_bytes", "format", "width",
     "height", "attribution_id", "model_version", "density_version", "attributed_at", "label", "label_generator",
+    "adjusted_p", "unseen_at_fdr",
 )  # fmt: skip
 
 
@@ -103,6 +104,8 @@ def _cells(result: Result) -> list[object]:
     else:
         cells += [None] * 4
     cells += [result.label.kind, result.label.generator] if result.label else [None] * 2
+    found_unseen = result.discovery
+    cells += [found_unseen.adjusted_p, str(found_unseen.unseen).lower()] if found_unseen else [None] * 2
     return cells
 
 

@@ -71,6 +71,14 @@ class Label(BaseModel):
     created_at: datetime
 
 
+class Discovery(BaseModel):
+    """Whether the image is unseen at a false discovery rate over its whole batch (Benjamini and Hochberg)."""
+
+    rate: float = Field(description="At most this share of the images found unseen is expected to be known.")
+    adjusted_p: float = Field(description="The least rate at which the image would be found unseen.")
+    unseen: bool
+
+
 class Result(BaseModel):
     """One item of a batch and what became of it. What people say stands beside the model's answer, never over it."""
 
@@ -87,6 +95,9 @@ class Result(BaseModel):
     attribution: Attribution | None
     label: Label | None = Field(None, description="The newest confirmation or correction of this content.")
     appeal: Label | None = Field(None, description="An appeal that nobody has answered yet.")
+    discovery: Discovery | None = Field(
+        None, description="With `fdr`: beside the verdict, never in its place."
+    )
 
 
 class ResultPage(BaseModel):

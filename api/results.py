@@ -6,6 +6,7 @@ while a client reads slowly. The first page is read before the answer begins, so
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Annotated
 from uuid import UUID
@@ -17,11 +18,11 @@ from api.auth import ResultReader
 from api.dependencies import BatchId, GivenServices, Services
 from api.documents import problems
 from api.result_formats import MEDIA_TYPES, WRITERS, Format, choose_format
-from api.result_schemas import Result, ResultPage, build_result
+from api.result_schemas import Discovery, Result, ResultPage, build_result
 from api.schemas import ItemState, VerdictName
 from leaktrace.records.batches import find_batch
 from leaktrace.records.database import transaction
-from leaktrace.records.results import ResultFilter, list_results
+from leaktrace.records.results import ResultFilter, list_results, p_values_of
 
 DEFAULT_LIMIT = 100
 STREAMED_TOGETHER = 500
@@ -57,6 +58,17 @@ class Listing:
     tenant_id: UUID
     batch_id: UUID
     chosen: ResultFilter
+    fdr: float | None = None
+
+    @cached_property
+    def adjusted(self) -> dict[UUID, float]:
+        """The false discovery rate at which each attribution of the whole batch would just be a discovery."""
+        # Here, since it is seldom asked for and takes as long to import as the whole service.
+        from leaktrace.science.discoveries import adjusted_p_values
+
+        with transaction(self.services.engine) as session:
+            found = p_values_of(session, self.tenant_id, batch_id=self.batch_id)
+        return dict(zip(found, adjusted_p_values(list(found.values())).tolist(), strict=True))
 
     @property
     def name(self) -> tuple[object, ...]:
@@ -69,7 +81,16 @@ class Listing:
             rows = list_results(
                 session, self.tenant_id, batch_id=self.batch_id, chosen=self.chosen, limit=limit, after=after
             )
-            return [build_result(row) for row in rows]
+        results = [build_result(row) for row in rows]
+        return results if self.fdr is None else [self._discovered(one, self.fdr) for one in results]
+
+    def _discovered(self, result: Result, rate: float) -> Result:
+        if result.attribution is None:
+            return result
+        # An image that was answered since the rates were read is no discovery yet.
+        adjusted = self.adjusted.get(result.attribution.id, 1.0)
+        found = Discovery(rate=rate, adjusted_p=adjusted, unseen=adjusted <= rate)
+        return result.model_copy(update={"discovery": found})
 
     def pages(self, *, after: str | None, most: int | None) -> Iterator[list[Result]]:
         """All results behind `after`, or the first `most` of them, page by page."""
@@ -117,11 +138,19 @@ def results(
         int | None, Query(ge=1, le=1000, description="JSON: 100 unless given. Streams: all.")
     ] = None,
     cursor: Annotated[str | None, Query(max_length=2048)] = None,
+    fdr: Annotated[
+        float | None,
+        Query(
+            gt=0,
+            lt=1,
+            description="Also say of each image whether it is unseen at this false discovery rate over the batch.",
+        ),
+    ] = None,
     format: Annotated[Format | None, Query(description="Overrides the Accept header.")] = None,
 ) -> Response:
     """Read the results of a batch, also while it is in progress: items that are not finished say so by their state."""
     kind = choose_format(format, accept=request.headers.get("accept"))
-    listing = Listing(services, caller.tenant_id, batch_id, chosen)
+    listing = Listing(services, caller.tenant_id, batch_id, chosen, fdr)
     after = services.cursors.open(cursor, listing=listing.name)
     with transaction(services.engine) as session:
         find_batch(session, caller.tenant_id, batch_id=batch_id)

@@ -26,6 +26,7 @@ from leaktrace.science.judging import Judge, Thresholds
 from leaktrace.science.model import ModelConfig, ProtoLeakNet
 from leaktrace.science.model_folder import Model
 from leaktrace.science.preprocessing import Preprocessing
+from leaktrace.science.refitting import refit_known
 from leaktrace.science.renoising import Schedule
 from leaktrace.science.temperature import fit_temperature
 from worker.quarantine import decide
@@ -75,10 +76,11 @@ class Service:
     enrolled: dict[str, SplitExamples] = field(default_factory=dict)
     states: Counter[tuple[bool, str]] = field(default_factory=Counter)  # (is the attacker's, state)
     confirmed: list[tuple[NDArray[np.float32], str]] = field(default_factory=list)
+    used: int = 0  # confirmed images that a refit was made with, whatever became of it
 
     def __post_init__(self) -> None:
-        self.base = self._fit([], [])
-        self.density = self.base
+        self.foundation = self._fit()
+        self.base = self.density = self.foundation
         self.model = self._make_model()
         self.judge = self.judge_by(self.density)
         self.golden = np.concatenate([one.draw(2, self.random) for one in self.world.known])
@@ -122,18 +124,19 @@ class Service:
         self._let_go(gone)
 
     def refit(self, day: int) -> None:
-        """Fit the known anew on what people confirmed, when the product's rule says that it is due."""
-        if len(self.confirmed) < images_until_due(len(self.base.embeddings_)):
+        """Fit the known anew on all that people confirmed, when the product's rule says that it is due."""
+        if len(self.confirmed) - self.used < images_until_due(len(self.base.embeddings_)):
             return
-        started = time.perf_counter()
-        base = self._fit([one for one, _ in self.confirmed], [name for _, name in self.confirmed])
+        started, self.used = time.perf_counter(), len(self.confirmed)
+        names = np.array([name for _, name in self.confirmed])
+        base = refit_known(self.foundation, np.array([one for one, _ in self.confirmed]), names)
         density = base
         for name, examples in self.enrolled.items():
             density = enrol(density, self.model, name=name, examples=examples)
         failed = self._failed(self.judge_by(density))
         self._note("refit", day, "known", started, density, failed)
         if not failed:
-            self.base, self.confirmed = base, []
+            self.base = base
             self._use(density)
 
     def _consider(self, members: list[Held], *, day: int) -> set[int]:
@@ -185,32 +188,18 @@ class Service:
         known = len(density.embeddings_)
         self.changes.append(Change(kind, day, name, seconds, known, failed, purity))
 
-    def _fit(self, confirmed: list[NDArray[np.float32]], names: list[str]) -> OpenSetDensity:
-        """The density of the known, with confirmed images added: three of five to fit, the others to calibrate."""
-        known = (
-            [one.draw(KNOWN, self.random) for one in self.world.known]
-            if not confirmed
-            else [self.base.embeddings_]
+    def _fit(self) -> OpenSetDensity:
+        """The density that the model comes with."""
+        known, calibrating = (
+            np.concatenate([one.draw(count, self.random) for one in self.world.known])
+            for count in (KNOWN, CALIBRATION)
         )
-        labels = [one.name for one in self.world.known for _ in range(KNOWN)]
-        held = [one.draw(CALIBRATION, self.random) for one in self.world.known]
-        held_labels = [one.name for one in self.world.known for _ in range(CALIBRATION)]
-        if confirmed:
-            calibration = self.base.calibration_
-            assert calibration is not None
-            labels = self.base.classes_[self.base.labels_].tolist()
-            held = [calibration.embeddings]
-            held_labels = self.base.classes_[calibration.labels].tolist()
-            fits = np.arange(len(confirmed)) % 5 < 3
-            for chosen, points, owners in ((fits, known, labels), (~fits, held, held_labels)):
-                points.append(np.array(confirmed)[chosen])
-                owners += np.array(names)[chosen].tolist()
-        calibrating = np.concatenate(held)
+        names = np.array([one.name for one in self.world.known])
         return OpenSetDensity(model_version=VERSION).fit(
-            np.concatenate(known),
-            labels,
+            known,
+            np.repeat(names, KNOWN),
             calibration_embeddings=calibrating,
-            calibration_labels=held_labels,
+            calibration_labels=np.repeat(names, CALIBRATION),
             calibration_gates=np.full_like(calibrating, 0.5),
         )
 

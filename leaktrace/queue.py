@@ -23,6 +23,7 @@ UPKEEP_QUEUE = "upkeep"
 ATTRIBUTE_SHARD = "leaktrace.attribute_shard"
 SWEEP = "leaktrace.sweep"
 EXPIRE_BATCHES = "leaktrace.expire_batches"
+RESCORE = "leaktrace.rescore"
 REFIT_DENSITY = "leaktrace.refit_density"
 DISCOVER = "leaktrace.discover"
 ENROL = "leaktrace.enrol"
@@ -30,6 +31,7 @@ DELETE_BATCHES = "leaktrace.delete_batches"
 TIDY_STORE = "leaktrace.tidy_store"
 CHALLENGE = "leaktrace.challenge"
 DELIVER = "leaktrace.deliver"
+WATCH_DRIFT = "leaktrace.watch_drift"
 
 # A message that is not acknowledged this long is delivered again. Claims in Postgres make a second delivery harmless,
 # and the sweeper brings lost work back much sooner, so the value only has to outlast the slowest shard.

@@ -9,6 +9,7 @@ from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -113,6 +114,23 @@ class Settings(BaseSettings):
     quarantine_per_day: int = Field(2_000, ge=0, description="Of those, from one day (UTC).")
     quarantine_age_seconds: float = Field(
         3600.0, ge=0, description="Unseen images are looked at once they are this old."
+    )
+    keep_results_days: float | None = Field(
+        None, gt=0, description="Finished batches are deleted with their results after this long."
+    )
+    keep_embeddings_days: float | None = Field(
+        None, gt=0, description="Embeddings are emptied after this long."
+    )
+    keep_quarantine_days: float | None = Field(
+        None, gt=0, description="Quarantine entries go after this long."
+    )
+    rescore_interval_seconds: float = Field(5.0, gt=0)
+    drift_interval_seconds: float = Field(3600.0, gt=0)
+    drift_recent_hours: float = Field(24.0, gt=0, description="The window that is looked at for drift.")
+    drift_trailing_hours: float = Field(168.0, gt=0, description="The window before, compared with.")
+    drift_images_per_tenant: int = Field(500, ge=1, description="A tenant's images that count in a window.")
+    golden_batch: UUID | None = Field(
+        None, description="A batch of held-out images whose custom ids begin with `generator/`."
     )
     density_stale_after_seconds: float = Field(86_400.0, gt=0)
 

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from leaktrace.records import (  # noqa: F401 - their tables join Base's metadata
     console_models,
+    drift_models,
     models,
     open_set_models,
+    rescore_models,
     webhook_models,
 )
 from leaktrace.records.base import Base

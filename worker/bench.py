@@ -4,9 +4,9 @@ A density is always made anew from a list of what stands. Knows nothing of who a
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -18,6 +18,7 @@ from leaktrace.records.densities import DensityCheckpoint
 from leaktrace.records.examples import ExampleRow, read_examples
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.density_file import pack
 from leaktrace.science.enrolment import Examples, enrol, split
 from leaktrace.science.gates import Sample
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DENSITY_CONTENT_TYPE = "application/octet-stream"
 VERSION_DIGITS = 12
+FACTS_IN_FILE = ("preprocessing_sha256", "code_version", "data", "base", "enrolments")
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,19 @@ def as_sample(rows: Sequence[ExampleRow], *, dimensions: int) -> Sample:
 
 
 def store_artefact(
-    density: OpenSetDensity, store: ObjectStore, *, model_version: str, prefix: str
+    density: OpenSetDensity,
+    store: ObjectStore,
+    *,
+    model_version: str,
+    prefix: str,
+    details: Mapping[str, Any],
 ) -> DensityCheckpoint:
-    """Put the density into the store under a version that its content names; the row is the caller's to write."""
-    artefact = density.to_bytes()
+    """Put the density into the store under a version that its content names; the row is the caller's to write.
+
+    The file says of itself what `details`, which its row will have, say of preprocessing, code and data.
+    """
+    facts = {name: details[name] for name in FACTS_IN_FILE if name in details}
+    artefact = pack(replace(density.parts(), facts=facts))
     sha256 = hashlib.sha256(artefact).hexdigest()
     version = f"{prefix}-{sha256[:VERSION_DIGITS]}"
     key = density_key(model_version, version)

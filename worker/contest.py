@@ -78,21 +78,23 @@ class Contest:
 
     def record_of(self, draft: Draft, built: Built, bench: Bench) -> NewDensity:
         """Store the artefacts; the row is the caller's to write."""
-        checkpoint = self._put(built.density, bench)
         details = {
             **describe(built.density, bench.attributor.card),
             **draft.details,
             "champion": bench.base.version,
             "enrolments": [str(one.id) for one in draft.promotions],
         }
+        checkpoint = self._put(built.density, bench, details=details)
         if draft.promotions:
-            known = self._put(draft.known, bench)
+            known = self._put(draft.known, bench, details={**details, "enrolments": []})
             details["known"] = {"object_key": known.object_key, "sha256": known.sha256}
         return NewDensity(checkpoint, bench.model_version, details=details, reason=draft.reason)
 
-    def _put(self, density: OpenSetDensity, bench: Bench) -> DensityCheckpoint:
+    def _put(self, density: OpenSetDensity, bench: Bench, *, details: Mapping[str, Any]) -> DensityCheckpoint:
         prefix = f"{bench.attributor.card['name']}-density"
-        return store_artefact(density, self.store, model_version=bench.model_version, prefix=prefix)
+        return store_artefact(
+            density, self.store, model_version=bench.model_version, prefix=prefix, details=details
+        )
 
     def _measure(self, session: Session, draft: Draft, built: Built, bench: Bench) -> list[Gate]:
         attributor = bench.attributor

@@ -175,17 +175,18 @@ class Enroller:
             before = retire_density(session, bench.model_version, tenant_id=tenant_id)
             announce_promotion(session, bench.model_version, tenant_id, before=before, reason=reason)
             return bench.base.version
-        checkpoint = store_artefact(
-            built.density,
-            self.store,
-            model_version=bench.model_version,
-            prefix=f"own-{tenant_id.hex[-8:]}",
-        )
         details = {
             **describe(built.density, bench.attributor.card),
             "base": bench.base.version,
             "enrolments": [str(enrolment_id) for enrolment_id in built.held_out],
         }
+        checkpoint = store_artefact(
+            built.density,
+            self.store,
+            model_version=bench.model_version,
+            prefix=f"own-{tenant_id.hex[-8:]}",
+            details=details,
+        )
         new = NewDensity(checkpoint, bench.model_version, details=details, reason=reason)
         store_density(session, new, tenant_id=tenant_id)
         activate_density(session, checkpoint.version, outcome=reason)

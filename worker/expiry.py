@@ -1,5 +1,5 @@
 """Ends what is out of time: batches past their `expires_at`, idempotency keys that are no longer promised, the
-console's sessions, and events that tenants were told of long ago.
+console's sessions, events that tenants were told of long ago, and what the operator wants kept no longer.
 
 Guarded by an advisory lock, like the sweeper.
 """
@@ -18,6 +18,7 @@ from leaktrace.records.expiring import (
 )
 from leaktrace.records.locks import EXPIRY_LOCK, try_lock
 from leaktrace.records.webhooks import purge_events
+from worker.retention import RetentionRules, let_go
 
 BATCHES_A_RUN = 100
 SHARDS_A_RUN = 5_000
@@ -25,8 +26,8 @@ SHARDS_A_RUN = 5_000
 log = get_logger(__name__)
 
 
-def expire(engine: Engine) -> bool:
-    """Expire and purge unless somebody else does so just now; says whether it did."""
+def expire(engine: Engine, retention: RetentionRules | None = None) -> bool:
+    """Expire, purge and let go of what is too old unless somebody else does so just now; says whether it did."""
     with transaction(engine) as guard:
         if not try_lock(guard, EXPIRY_LOCK):
             return False
@@ -36,7 +37,8 @@ def expire(engine: Engine) -> bool:
             keys, visits = purge_idempotency_keys(session), purge_sessions(session)
         with transaction(engine) as session:
             events = purge_events(session)
-    if batches or shards or keys or visits or events:
+        gone = let_go(engine, retention or RetentionRules())
+    if batches or shards or keys or visits or events or any(gone.values()):
         log.info(
             "expired",
             batches=batches,
@@ -44,6 +46,7 @@ def expire(engine: Engine) -> bool:
             idempotency_keys=keys,
             console_sessions=visits,
             events=events,
+            **gone,
         )
     return True
 

@@ -34,6 +34,7 @@ from worker.deletion import Deleter
 from worker.deliveries import Deliverer
 from worker.density_watch import DensityWatch
 from worker.discovery import Discoverer
+from worker.drift import DriftLook, drift_windows
 from worker.enrolment import Enroller
 from worker.executor import AttributionExecutor
 from worker.expiry import expire
@@ -47,6 +48,8 @@ from worker.progress import Progress
 from worker.quarantine import quarantine_rules
 from worker.refit import Refitter, refit_rules
 from worker.registration import insist, register
+from worker.rescoring import Rescorer
+from worker.retention import retention_rules
 from worker.shadow import shadow_rules
 from worker.solitude import Solitude
 from worker.sweeper import SWEEPS_BEFORE_RESENDING, Sweeper
@@ -88,7 +91,8 @@ class WorkerProcess:
         self._leases = HeldLeases(lease_seconds=settings.lease_seconds)
         self._progress = Progress(settings.progress_path)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        self._pipeline = self._make_pipeline(settings)
+        self._preparer = self._make_preparer(settings)
+        self._pipeline = self._make_pipeline()
         self._heartbeat = self._make_heartbeat()
         self._density_watch = DensityWatch(engine, store, self._model)
         self._sweeper = Sweeper(
@@ -107,6 +111,9 @@ class WorkerProcess:
         self._discoverer = Discoverer(
             engine=engine, store=store, quarantine=quarantine_rules(settings), rules=DiscoveryRules()
         )
+        self._rescorer = self._make_rescorer()
+        self._retention = retention_rules(settings)
+        self._drift = DriftLook(engine=engine, store=store, windows=drift_windows(settings))
         self._deliverer = self._make_deliverer(settings)
 
     def ready(self, *, takes_shards: bool) -> None:
@@ -143,7 +150,7 @@ class WorkerProcess:
     def expire_batches(self) -> None:
         """See `expire`."""
         with _breaking_off("expiry_broken_off"):
-            expire(self._engine)
+            expire(self._engine, self._retention)
 
     def refit_density(self) -> None:
         """See `Refitter.run`."""
@@ -175,6 +182,16 @@ class WorkerProcess:
         with _breaking_off("challenge_broken_off"):
             self._challenge.run(self._model.attributor)
 
+    def rescore(self) -> None:
+        """See `Rescorer.run`."""
+        with _breaking_off("rescore_broken_off"):
+            self._rescorer.run()
+
+    def watch_drift(self) -> None:
+        """See `DriftLook.run`."""
+        with _breaking_off("drift_look_broken_off"):
+            self._drift.run(self._model.attributor)
+
     def deliver(self) -> None:
         """See `Deliverer.run`."""
         with _breaking_off("deliveries_broken_off"):
@@ -191,15 +208,28 @@ class WorkerProcess:
             halt=self._halt,
         )
 
-    def _make_pipeline(self, settings: Settings) -> ShardPipeline:
+    def _make_preparer(self, settings: Settings) -> Preparer:
         limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        return Preparer(self._store, FrugalDecoder(self._model.attributor.prepare, limits))
+
+    def _make_rescorer(self) -> Rescorer:
+        return Rescorer(
+            engine=self._engine,
+            store=self._store,
+            model=self._model,
+            preparer=self._preparer,
+            threads=self._decoders,
+            halt=self._halt,
+        )
+
+    def _make_pipeline(self) -> ShardPipeline:
         return ShardPipeline(
             worker_id=self.worker_id,
             engine=self._engine,
             store=self._store,
             queue=self._queue,
             model=self._model,
-            preparer=Preparer(self._store, FrugalDecoder(self._model.attributor.prepare, limits)),
+            preparer=self._preparer,
             decoders=self._decoders,
             leases=self._leases,
             solitude=Solitude(),

@@ -38,11 +38,13 @@ log = get_logger(__name__)
 
 def quarantine_rules(settings: Settings) -> QuarantineRules:
     """The bounds that the operator has set."""
+    days = settings.keep_quarantine_days
     return QuarantineRules(
         per_tenant=settings.quarantine_per_tenant,
         per_batch=settings.quarantine_per_batch,
         per_day=settings.quarantine_per_day,
         age_delay=timedelta(seconds=settings.quarantine_age_seconds),
+        lifetime=None if days is None else timedelta(days=days),
     )
 
 
@@ -67,7 +69,7 @@ def _fill(
     total = 0
     while True:
         with transaction(engine) as session:
-            found = find(session, model_version, limit=IMAGES_A_STEP)
+            found = find(session, model_version, limit=IMAGES_A_STEP, lifetime=rules.lifetime)
             counts = _take_in(session, found, rules=rules)
         total += len(found)
         if found:

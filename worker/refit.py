@@ -23,6 +23,7 @@ from leaktrace.records.confirmations import list_confirmed, read_embeddings
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import DensityCheckpoint, active_density, foundation_of, models_in_use
 from leaktrace.records.density_models import DensityVersion
+from leaktrace.records.drift import golden_drifts
 from leaktrace.records.locks import REFIT_LOCK, try_lock
 from leaktrace.records.promotions import standing_promotions
 from leaktrace.records.refits import newest_label_used, record_refit
@@ -160,6 +161,7 @@ class Refitter:
             known=active.known_images,
             age=datetime.now(UTC) - session.get_one(DensityVersion, active.version).created_at,
             asked=asked,
+            golden_drifts=golden_drifts(session, model_version, density_version=active.version),
             in_shadow=shadow.version if shadow is not None else None,
         )
 

@@ -13,8 +13,10 @@ from leaktrace.queue import (
     ENROL,
     EXPIRE_BATCHES,
     REFIT_DENSITY,
+    RESCORE,
     SWEEP,
     TIDY_STORE,
+    WATCH_DRIFT,
 )
 from leaktrace.settings import Settings
 
@@ -25,12 +27,14 @@ def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
         SWEEP: settings.sweep_interval_seconds,
         EXPIRE_BATCHES: settings.expiry_interval_seconds,
         REFIT_DENSITY: settings.refit_interval_seconds,
+        RESCORE: settings.rescore_interval_seconds,
         DISCOVER: settings.discovery_interval_seconds,
         ENROL: settings.enrolment_interval_seconds,
         DELETE_BATCHES: settings.deletion_interval_seconds,
         TIDY_STORE: settings.tidy_interval_seconds,
         CHALLENGE: settings.challenge_interval_seconds,
         DELIVER: settings.delivery_interval_seconds,
+        WATCH_DRIFT: settings.drift_interval_seconds,
     }
     return {
         task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}

@@ -14,8 +14,10 @@ from leaktrace.queue import (
     ENROL,
     EXPIRE_BATCHES,
     REFIT_DENSITY,
+    RESCORE,
     SWEEP,
     TIDY_STORE,
+    WATCH_DRIFT,
 )
 from worker.app import app
 from worker.process import current
@@ -79,3 +81,15 @@ def challenge() -> None:
 def deliver() -> None:
     """Send the webhooks that are due."""
     current().deliver()
+
+
+@app.task(name=WATCH_DRIFT)
+def watch_drift() -> None:
+    """Look whether images still look as they did."""
+    current().watch_drift()
+
+
+@app.task(name=RESCORE)
+def rescore() -> None:
+    """Go on with what people asked to be judged again."""
+    current().rescore()

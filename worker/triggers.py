@@ -12,12 +12,13 @@ CONFIRMED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Situation:
-    """What a refit is decided by: newly confirmed images, known ones, the density's age, and requests."""
+    """What a refit is decided by: newly confirmed images, known ones, the density's age, requests and drift."""
 
     confirmed: int
     known: int
     age: timedelta
     asked: bool = False
+    golden_drifts: bool = False  # golden p-values were not uniform twice in a row
     in_shadow: str | None = None  # the version that is there already
 
 
@@ -40,6 +41,7 @@ def decide_refit(situation: Situation, *, max_age: timedelta) -> Decision:
     counted = f"{situation.confirmed} of {needed} newly confirmed images"
     causes = [
         (situation.asked, "asked for"),
+        (situation.golden_drifts, "golden p-values were not uniform twice in a row"),
         (situation.age >= max_age, f"the density is {situation.age.days} days old"),
     ]
     named = "; ".join(words for holds, words in causes if holds)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from leaktrace.client.answers import Refit
+    from leaktrace.client.open_set_answers import Refit
     from leaktrace.records.models import ModelVersion
 
 density = typer.Typer(no_args_is_help=True, help="Density versions: list, promote, roll back, refit.")
@@ -132,6 +132,23 @@ def refits(*, url: UrlOption = None, key: KeyOption = None) -> None:
         version = one.density_version or ""
         table.add_row(f"{one.at:%Y-%m-%d %H:%M}", one.outcome, styled(one.reason, ""), version)
     output().print(table)
+
+
+@density.command("drift")
+def drift(*, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Show the newest look at whether images still look as they did; exit code 1 while it raises an alarm."""
+    from leaktrace.cli.terminal import output, styled
+
+    with connect(url, key) as client:
+        report = client.open_set.drift()
+    if report.at is None:
+        typer.echo("nobody has looked for drift yet")
+        return
+    typer.echo(f"looked at {report.at:%Y-%m-%d %H:%M} UTC: {len(report.alarms)} alarms")
+    for one in report.findings:
+        output().print(styled(f"{'ALARM' if one.alarm else 'quiet'}  {one.reason}", ""), soft_wrap=True)
+    if report.alarms:
+        raise typer.Exit(1)
 
 
 def serving_model(session: "Session") -> "ModelVersion":

@@ -36,6 +36,10 @@ def results(
     *,
     form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.table,
     out: Annotated[Path | None, typer.Option(help="Write to this file; not for tables.")] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(help="Also say which images are unseen at this false discovery rate over the batch."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows of a table.")] = 100,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -45,17 +49,17 @@ def results(
         raise typer.BadParameter("a table is not written to a file; choose --format ndjson, csv or json")
     with connect(url, key) as client:
         if form is Format.table:
-            _print_table(client, batch_id, limit=limit)
+            _print_table(client, batch_id, limit=limit, fdr=fdr)
         elif out is None:
-            _write_to_terminal(_lines(client, form, batch_id=batch_id))
+            _write_to_terminal(_lines(client, form, batch_id=batch_id, fdr=fdr))
         else:
-            write_to_file(_lines(client, form, batch_id=batch_id), out)
+            write_to_file(_lines(client, form, batch_id=batch_id, fdr=fdr), out)
 
 
-def _lines(client: "Client", form: Format, *, batch_id: str) -> Iterator[bytes]:
+def _lines(client: "Client", form: Format, *, batch_id: str, fdr: float | None) -> Iterator[bytes]:
     if form is Format.json:
-        return _json_array(client.results(batch_id))
-    return client.export(batch_id, "ndjson" if form is Format.ndjson else "csv")
+        return _json_array(client.results(batch_id, fdr=fdr))
+    return client.export(batch_id, "ndjson" if form is Format.ndjson else "csv", fdr=fdr)
 
 
 def _json_array(found: "Iterable[Result]") -> Iterator[bytes]:
@@ -86,10 +90,10 @@ def write_to_file(lines: Iterable[bytes], out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _print_table(client: "Client", batch_id: str, *, limit: int) -> None:
+def _print_table(client: "Client", batch_id: str, *, limit: int, fdr: float | None) -> None:
     from leaktrace.cli.terminal import messages, output
 
-    rows = list(islice(client.results(batch_id), limit + 1))
+    rows = list(islice(client.results(batch_id, fdr=fdr), limit + 1))
     output().print(_table(rows[:limit]))
     if len(rows) > limit:
         messages().print(
@@ -119,5 +123,9 @@ def _cells(result: "Result") -> tuple[str, str, str, str]:
     if found is None:
         reason = f"{result.error.code}: {result.error.detail}" if result.error else ""
         return result.state, "red" if result.error else "bright_black", "", reason
+    reason = found.reason
+    if result.discovery is not None:
+        said = "unseen" if result.discovery.unseen else "not unseen"
+        reason += f" Over the batch: {said} at a false discovery rate of {result.discovery.rate:g}."
     style = {"unseen": "yellow", "inconclusive": "bright_black"}.get(found.verdict, "green")
-    return found.generator or found.verdict, style, f"{found.p_value:.3f}", found.reason
+    return found.generator or found.verdict, style, f"{found.p_value:.3f}", reason

@@ -132,6 +132,14 @@ class Label(Answer):
     created_at: datetime
 
 
+class Discovery(Answer):
+    """Whether the image is unseen at a false discovery rate over its whole batch."""
+
+    rate: float
+    adjusted_p: float
+    unseen: bool
+
+
 class Result(Answer):
     """One item's outcome: an attribution when it succeeded, an error when it failed, and what people say of it."""
 
@@ -146,6 +154,7 @@ class Result(Answer):
     attribution: Attribution | None = None
     label: Label | None = None
     appeal: Label | None = None
+    discovery: Discovery | None = None
 
 
 class Generator(Answer):
@@ -207,53 +216,6 @@ class Density(Answer):
     reason: str
     created_at: datetime
     activated_at: datetime | None = None
-
-
-class Refit(Answer):
-    """One look at the density for everybody, or a promotion that was asked for; `reason` says what came of it."""
-
-    id: str
-    model_version: str
-    density_version: str | None = None
-    outcome: str
-    reason: str
-    details: dict[str, Any] = Field(default_factory=dict)
-    at: datetime
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether a worker has looked at it."""
-        return self.outcome != "asked"
-
-
-class ShadowDifference(Answer):
-    """How many images the density in force answers one way and the one in shadow another way, or the same."""
-
-    before: str
-    after: str
-    images: int
-
-
-class ShadowReport(Answer):
-    """What a density in shadow says of the tenant's images: `flips` of the `named` ones would change."""
-
-    version: str
-    images: int
-    named: int
-    flips: int
-    differences: list[ShadowDifference]
-
-
-class ShadowImage(Answer):
-    """One image as it was answered, and as a density in shadow would answer it."""
-
-    image_id: str
-    sha256: str
-    before: str
-    after: str
-    p_before: float
-    p_after: float
-    reason: str
 
 
 class RetryAnswer(Answer):

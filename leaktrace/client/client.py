@@ -30,6 +30,7 @@ from leaktrace.client.open_set import OpenSet
 from leaktrace.client.polling import LONGEST_PAUSE_SECONDS, Poll, page_params
 from leaktrace.client.presigned import announce_files, post_file
 from leaktrace.client.reports import report_pieces
+from leaktrace.client.rescoring import Rescoring
 from leaktrace.client.results import ExportFormat, export_lines, result_documents
 from leaktrace.client.retrying import RetryRules
 from leaktrace.client.transport import Transport, json_of
@@ -162,11 +163,15 @@ class Client:
         verdict: str | None = None,
         generator: str | None = None,
         state: str | None = None,
+        fdr: float | None = None,
     ) -> Iterator[Result]:
-        """All results that pass the filters, page by page; a page that fails is asked for again."""
+        """All results that pass the filters, page by page; a page that fails is asked for again.
+
+        With `fdr` each also says whether it is unseen at that false discovery rate over the whole batch.
+        """
         path = f"/v1/batches/{batch_id}/results"
         for document in self._pages(
-            path, limit=PAGE_RESULTS, verdict=verdict, generator=generator, state=state
+            path, limit=PAGE_RESULTS, verdict=verdict, generator=generator, state=state, fdr=fdr
         ):
             yield read_answer(Result, document)
 
@@ -179,13 +184,13 @@ class Client:
         for document in result_documents(export_lines(self._transport, "ndjson", batch_id=batch_id)):
             yield read_answer(Result, document)
 
-    def export(self, batch_id: str, form: ExportFormat) -> Iterator[bytes]:
+    def export(self, batch_id: str, form: ExportFormat, *, fdr: float | None = None) -> Iterator[bytes]:
         """The results as the service writes them, line by line; NDJSON's end line is checked.
 
         Raises:
             ResultsTruncated: the stream broke off.
         """
-        return export_lines(self._transport, form, batch_id=batch_id)
+        return export_lines(self._transport, form, batch_id=batch_id, fdr=fdr)
 
     def attribution(self, image_id: str, *, model_version: str | None = None) -> Attribution:
         """The latest attribution of one image, or that of a model version."""
@@ -255,6 +260,11 @@ class Client:
     def open_set(self) -> OpenSet:
         """Candidates, enrolments and densities."""
         return OpenSet(self._transport, sleep=self._sleep, clock=self._clock)
+
+    @property
+    def rescoring(self) -> Rescoring:
+        """Images judged again, and what differs then."""
+        return Rescoring(self._transport, sleep=self._sleep, clock=self._clock)
 
     def _batch(self, method: str, path: str, **sent: Any) -> Batch:
         return read_answer(Batch, json_of(self._transport.request(method, path, **sent)))

@@ -8,16 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from leaktrace.client.answers import (
-    Candidate,
-    Density,
-    Enrolment,
-    Refit,
-    ShadowImage,
-    ShadowReport,
-    read_answer,
-)
+from leaktrace.client.answers import Candidate, Density, Enrolment, read_answer
 from leaktrace.client.errors import WaitTimedOut
+from leaktrace.client.open_set_answers import DriftReport, Refit, ShadowImage, ShadowReport
 from leaktrace.client.polling import page_params
 from leaktrace.client.transport import Transport, json_of
 
@@ -126,6 +119,10 @@ class OpenSet:
                     return refit
             self._sleep(PAUSE_SECONDS)
         raise WaitTimedOut(f"{refit_id} was not decided in {timeout_seconds:g} s; is a worker alive?")
+
+    def drift(self) -> DriftReport:
+        """The newest look at whether images still look as they did, with its alarms."""
+        return read_answer(DriftReport, json_of(self._transport.request("GET", "/v1/drift")))
 
     def shadow(self, version: str) -> ShadowReport:
         """How often a density in shadow would answer the tenant's images otherwise."""

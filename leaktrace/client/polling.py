@@ -39,4 +39,8 @@ class Poll:
 
 def page_params(**filters: Any) -> dict[str, str | int]:
     """The query of a page: the filters that are set."""
-    return {name: value for name, value in filters.items() if value is not None}
+    return {
+        name: value if isinstance(value, int) else str(value)
+        for name, value in filters.items()
+        if value is not None
+    }

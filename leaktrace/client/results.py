@@ -11,17 +11,20 @@ from typing import Any, Literal
 import httpx
 
 from leaktrace.client.errors import ResultsTruncated, UnexpectedAnswer
+from leaktrace.client.polling import page_params
 from leaktrace.client.transport import Transport
 
 ExportFormat = Literal["ndjson", "csv"]
 CONTENT_TYPES: dict[ExportFormat, str] = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
 
 
-def export_lines(transport: Transport, form: ExportFormat, *, batch_id: str) -> Iterator[bytes]:
+def export_lines(
+    transport: Transport, form: ExportFormat, *, batch_id: str, fdr: float | None = None
+) -> Iterator[bytes]:
     """The lines as the service writes them, each with its newline; raises ResultsTruncated when they break off."""
     path = f"/v1/batches/{batch_id}/results"
     headers = {"Accept": CONTENT_TYPES[form]}
-    with transport.stream(path, params={"format": form}, headers=headers) as response:
+    with transport.stream(path, params=page_params(format=form, fdr=fdr), headers=headers) as response:
         lines = _whole_lines(response)
         yield from (checked_lines(lines) if form == "ndjson" else lines)
 

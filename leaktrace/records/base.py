@@ -42,3 +42,9 @@ def uuid7_key() -> Mapped[UUID]:
 
 def created_now() -> Mapped[datetime]:
     return mapped_column(server_default=func.now())
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """The least version 7 UUID that could be made at that moment."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x8 << 60))

@@ -52,7 +52,11 @@ def list_confirmed(
         appeal.id > said.id,
         stands(appeal),
     )
-    embedded = exists().where(Attribution.image_id == Image.id, Attribution.model_version == model_version)
+    embedded = exists().where(
+        Attribution.image_id == Image.id,
+        Attribution.model_version == model_version,
+        Attribution.embedding.is_not(None),
+    )
     statement = (
         select(
             said.id,
@@ -80,7 +84,11 @@ def read_embeddings(session: Session, model_version: str, *, image_ids: Sequence
     """The newest embedding of each image by the model, by the image's id."""
     statement = (
         select(Attribution.image_id, Attribution.embedding)
-        .where(Attribution.image_id.in_(image_ids), Attribution.model_version == model_version)
+        .where(
+            Attribution.image_id.in_(image_ids),
+            Attribution.model_version == model_version,
+            Attribution.embedding.is_not(None),
+        )
         .ext(distinct_on(Attribution.image_id))
         .order_by(Attribution.image_id, Attribution.id.desc())
     )

@@ -4,7 +4,6 @@ So an event stands exactly when what it tells of stands. Sending is a worker's, 
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -28,16 +27,6 @@ def announce(session: Session, tenant_id: UUID | None, event: EventType, data: M
         session.add(record)
         session.flush()
         _address(session, record)
-
-
-def list_events(
-    session: Session, tenant_id: UUID | None, event: EventType, *, since: datetime
-) -> list[WebhookEvent]:
-    """What happened to a tenant, or (None) to any, since then, the newest first; no more than 20."""
-    statement = select(WebhookEvent).where(WebhookEvent.type == event, WebhookEvent.created_at >= since)
-    if tenant_id is not None:
-        statement = statement.where(WebhookEvent.tenant_id == tenant_id)
-    return list(session.scalars(statement.order_by(WebhookEvent.id.desc()).limit(20)))
 
 
 def _tenants_with_endpoints(session: Session) -> list[UUID]:

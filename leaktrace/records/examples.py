@@ -26,7 +26,11 @@ def read_examples(session: Session, enrolment_id: UUID, *, model_version: str) -
     statement = (
         select(Attribution.image_id, Attribution.embedding, Attribution.gate)
         .join(EnrolledImage, EnrolledImage.image_id == Attribution.image_id)
-        .where(EnrolledImage.enrolment_id == enrolment_id, Attribution.model_version == model_version)
+        .where(
+            EnrolledImage.enrolment_id == enrolment_id,
+            Attribution.model_version == model_version,
+            Attribution.embedding.is_not(None),
+        )
         .ext(distinct_on(Attribution.image_id))
         .order_by(Attribution.image_id, Attribution.id.desc())
     )

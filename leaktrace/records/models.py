@@ -239,7 +239,7 @@ class Attribution(Base):
     explanation: Mapped[dict[str, Any]]
     extended: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     timings: Mapped[dict[str, Any]]  # seconds a stage: fetch, decode, attribute
-    embedding: Mapped[Any] = mapped_column(Vector())
+    embedding: Mapped[Any | None] = mapped_column(Vector())  # null: let go for its age
     gate: Mapped[Any | None] = mapped_column(HALFVEC())  # what the head weighs the embedding by
     created_at: Mapped[datetime] = created_now()
 

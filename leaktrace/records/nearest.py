@@ -88,7 +88,11 @@ def nearest_rows(tenant_id: UUID, *, embedding: Any, model_version: str, exact: 
     version = literal(model_version, literal_execute=True)
     return (
         select(Attribution.image_id, full)
-        .where(Attribution.tenant_id == tenant_id, Attribution.model_version == version)
+        .where(
+            Attribution.tenant_id == tenant_id,
+            Attribution.model_version == version,
+            Attribution.embedding.is_not(None),
+        )
         .order_by(full if exact else indexed)
     )
 

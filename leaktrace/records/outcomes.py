@@ -165,9 +165,16 @@ def _store_attributions(
         for outcome, image_id in zip(outcomes, image_ids, strict=True)
         if image_id is not None and isinstance(outcome.result, NewAttribution)
     }
+    return store_attributions(session, lease.tenant_id, new=new, model_version=model_version)
+
+
+def store_attributions(
+    session: Session, tenant_id: UUID, *, new: Mapping[UUID, NewAttribution], model_version: str
+) -> dict[UUID, UUID]:
+    """Insert attributions by image id where there are none by these versions; returns the ids, whoever wrote them."""
     if not new:
         return {}
-    shared = {"tenant_id": lease.tenant_id, "model_version": model_version}
+    shared = {"tenant_id": tenant_id, "model_version": model_version}
     rows = [_columns(new[image_id]) | shared | {"image_id": image_id} for image_id in sorted(new)]
     key = ["image_id", "model_version", "density_version"]
     session.execute(insert(Attribution).on_conflict_do_nothing(index_elements=key), rows)

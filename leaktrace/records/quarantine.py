@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -28,6 +28,7 @@ class QuarantineRules:
     per_batch: int = 1_000
     per_day: int = 2_000
     age_delay: timedelta = timedelta(hours=1)
+    lifetime: timedelta | None = None  # of an entry; older images do not enter
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,13 @@ class Places:
     hashes: list[int] = field(default_factory=list)
 
 
-def find_new_unseen(session: Session, model_version: str, *, limit: int) -> list[Unseen]:
-    """The oldest unseen images that the quarantine has not taken in, with the first batch that showed each."""
+def find_new_unseen(
+    session: Session, model_version: str, *, limit: int, lifetime: timedelta | None = None
+) -> list[Unseen]:
+    """The oldest unseen images that the quarantine has not taken in, with the first batch that showed each.
+
+    With a `lifetime`, no older ones than that.
+    """
     batch = select(Item.batch_id).where(Item.image_id == Attribution.image_id).order_by(Item.id).limit(1)
     known = select(QuarantinedImage.id).where(
         QuarantinedImage.image_id == Attribution.image_id,
@@ -89,6 +95,7 @@ def find_new_unseen(session: Session, model_version: str, *, limit: int) -> list
         .where(
             Attribution.model_version == model_version,
             Attribution.verdict == "unseen",
+            literal(True) if lifetime is None else Attribution.created_at >= func.now() - lifetime,
             ~known.exists(),
             ~_judged_later(model_version),
         )
@@ -182,6 +189,7 @@ def read_mature(session: Session, tenant_id: UUID, *, model_version: str, limit:
             QuarantinedImage.model_version == model_version,
             QuarantinedImage.state == "held",
             QuarantinedImage.matures_at <= func.now(),
+            Attribution.embedding.is_not(None),
         )
         .order_by(QuarantinedImage.id.desc())
         .limit(limit)

@@ -6,9 +6,10 @@ took back counts. Out of the quarantine into what is known nothing moves here: t
 """
 
 from collections.abc import Collection
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, any_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, any_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from leaktrace.records.labels import stands
@@ -17,10 +18,13 @@ from leaktrace.records.open_set_models import Enrolment, Label, QuarantinedImage
 from leaktrace.records.quarantine import Unseen
 
 
-def find_called_unknown(session: Session, model_version: str, *, limit: int) -> list[Unseen]:
+def find_called_unknown(
+    session: Session, model_version: str, *, limit: int, lifetime: timedelta | None = None
+) -> list[Unseen]:
     """Images that people call unknown and the model does not, and that the quarantine has not taken in.
 
-    Their age counts from the label, so that it can be taken back before they are looked at.
+    Their age counts from the label, so that it can be taken back before they are looked at. With a `lifetime`, none
+    whose label is older.
     """
     said, later = aliased(Label), aliased(Attribution)
     batch = select(Item.batch_id).where(Item.image_id == Attribution.image_id).order_by(Item.id).limit(1)
@@ -47,6 +51,7 @@ def find_called_unknown(session: Session, model_version: str, *, limit: int) -> 
         .where(
             Attribution.model_version == model_version,
             Attribution.verdict != "unseen",
+            literal(True) if lifetime is None else said.created_at >= func.now() - lifetime,
             said.id == _newest_judgement(),
             ~_is_known(said, model_version),
             ~taken_in,

@@ -102,6 +102,17 @@ def list_attributions(session: Session, tenant_id: UUID, *, image_id: UUID) -> l
     return list(session.scalars(statement))
 
 
+def p_values_of(session: Session, tenant_id: UUID, *, batch_id: UUID) -> dict[UUID, float]:
+    """The p-value of each attribution of a batch by its id, so that an image counts once however many items show it."""
+    statement = (
+        select(Attribution.id, Attribution.p_value)
+        .join(Item, Item.attribution_id == Attribution.id)
+        .where(Item.tenant_id == tenant_id, Item.batch_id == batch_id)
+        .distinct()
+    )
+    return dict(session.execute(statement).all())
+
+
 def find_attribution(
     session: Session, tenant_id: UUID, *, image_id: UUID, model_version: str | None = None
 ) -> Attribution:

@@ -5,8 +5,8 @@ higher always means less like that class. It becomes a p-value by comparison wit
 that the density has never seen. Knows nothing of images, networks or verdicts.
 """
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,6 +61,8 @@ class OpenSetDensity(BaseEstimator):
     calibration_scores_ : K sorted arrays of novelty
     calibration_ : the calibration images themselves, when their gates were given, or None
     head_ : prototypes and temperature of the classes that were enrolled after training, or None
+    joined_ : rows of embeddings that joined the known ones later; they have no say in scales and bandwidths
+    facts_ : what a file that it was read from says of preprocessing, code and data, or None
 
     Source of the background: the likelihood ratio of Ren et al. 2019, arXiv 1906.02845.
     """
@@ -104,6 +106,8 @@ class OpenSetDensity(BaseEstimator):
         classes = np.unique(known_labels)
         check_sets(known, calibration, known_classes=classes, calibration_labels=calibration_of)
         self.head_: EnrolledHead | None = None
+        self.joined_: tuple[int, ...] = ()
+        self.facts_: Mapping[str, Any] | None = None
         self._fit_densities(known, known_labels, classes=classes, bandwidths=None)
         self._fit_background(
             None if background is None else checked_background(background, dimensions=known.shape[1]),
@@ -186,6 +190,8 @@ class OpenSetDensity(BaseEstimator):
             calibration_scores=tuple(self.calibration_scores_),
             calibration=self.calibration_,
             head=self.head_,
+            joined=self.joined_,
+            facts=self.facts_,
             background=self.background_,
         )
 
@@ -203,6 +209,7 @@ class OpenSetDensity(BaseEstimator):
             estimator=parts.estimator,
         )
         density.head_, density.calibration_ = parts.head, parts.calibration
+        density.joined_, density.facts_ = parts.joined, parts.facts
         classes = np.array(parts.classes)
         density._fit_densities(
             parts.embeddings,
@@ -228,12 +235,14 @@ class OpenSetDensity(BaseEstimator):
     ) -> None:
         """Scale on all known embeddings together; then one density a class, its bandwidth given or sought.
 
-        Enrolled classes have no say in the scales, so that their coming moves no p-value of another class.
+        Enrolled classes have no say in the scales, so that their coming moves no p-value of another class; nor have
+        images that joined later, so that they move the p-values of what lies near them and of nothing else.
         """
         self.classes_ = classes
         self.embeddings_ = known
         self.labels_ = np.searchsorted(classes, labels)
         trained = ~np.isin(labels, self.head_.names if self.head_ else ())
+        trained[list(self.joined_)] = False
         self.scale_ = EmbeddingScale(whiten=self.whiten).fit(known[trained], self.labels_[trained])
         self.densities_: list[LogDensity] = []
         for index, name in enumerate(classes):

@@ -8,6 +8,7 @@ arrays are fitted or used.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ _OPTIONAL_ARRAYS: dict[str, np.dtype[Any]] = {
     "calibration_gates": np.dtype(np.float32),
     "enrolled_prototypes": np.dtype(np.float32),
     "background_embeddings": np.dtype(np.float32),
+    "joined": np.dtype(np.int64),
 }
 _ARRAYS: dict[str, np.dtype[Any]] = {
     "embeddings": np.dtype(np.float32),
@@ -79,7 +81,10 @@ class Background:
 class DensityParts:
     """What a density is made of: `labels` (N,) index `classes`; sorted calibration scores, one array a class.
 
-    `calibration` is there where a refit or an enrolment shall be possible, `head` where classes were enrolled.
+    `joined` are the rows of known images that came after the scales and bandwidths were chosen and have no say in them.
+
+    `calibration` is there where a refit or an enrolment shall be possible, `head` where classes were enrolled. `facts`
+    say what it was made with and of (preprocessing, code, data), as JSON; where they are known.
     """
 
     model_version: str
@@ -93,6 +98,8 @@ class DensityParts:
     calibration: CalibrationSet | None = None
     head: EnrolledHead | None = None
     background: Background | None = None
+    joined: tuple[int, ...] = ()
+    facts: Mapping[str, Any] | None = None
 
 
 def pack(parts: DensityParts) -> bytes:
@@ -107,6 +114,8 @@ def pack(parts: DensityParts) -> bytes:
     }
     if parts.estimator != _UNNAMED_ESTIMATOR:
         card["estimator"] = parts.estimator
+    if parts.facts is not None:
+        card["facts"] = dict(parts.facts)
     arrays: dict[str, NDArray[Any]] = {
         "embeddings": np.ascontiguousarray(parts.embeddings),
         "labels": np.ascontiguousarray(parts.labels, dtype=np.int64),
@@ -118,6 +127,8 @@ def pack(parts: DensityParts) -> bytes:
         order = np.argsort(parts.calibration.labels, kind="stable")
         arrays["calibration_embeddings"] = np.ascontiguousarray(parts.calibration.embeddings[order])
         arrays["calibration_gates"] = np.ascontiguousarray(parts.calibration.gates[order])
+    if parts.joined:
+        arrays["joined"] = np.array(parts.joined, dtype=np.int64)
     if parts.head is not None:
         card["enrolled"] = list(parts.head.names)
         card["offsets"] = list(parts.head.offsets)
@@ -148,6 +159,8 @@ def unpack(data: bytes) -> DensityParts:
             calibration=_calibration(arrays, counts),
             head=_head(card, arrays),
             background=_background(card, arrays),
+            joined=tuple(arrays.get("joined", np.empty(0, np.int64)).tolist()),
+            facts=dict(card["facts"]) if "facts" in card else None,
         )
         _check_parts(parts, stated_bandwidths=card["bandwidths"])
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -229,6 +242,8 @@ def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None
         raise ValueError(
             f"labels of shape {parts.labels.shape} do not fit embeddings {parts.embeddings.shape}"
         )
+    if parts.joined and not 0 <= min(parts.joined) <= max(parts.joined) < len(parts.embeddings):
+        raise ValueError(f"rows up to {max(parts.joined)} joined {len(parts.embeddings)} embeddings")
     if set(np.unique(parts.labels).tolist()) != set(range(count)):
         raise ValueError(f"labels do not name each of the {count} classes")
     if parts.bandwidths.shape != (count,) or not (parts.bandwidths > 0).all():

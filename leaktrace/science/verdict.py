@@ -104,19 +104,3 @@ def _checked(values: ArrayLike, classes: Sequence[str], *, name: str) -> Floats:
     if not ((numbers >= 0) & (numbers <= 1 + 1e-6)).all():
         raise ValueError(f"{name} must lie between 0 and 1, not from {numbers.min()} to {numbers.max()}")
     return numbers
-
-
-def benjamini_hochberg(p_values: ArrayLike, *, rate: float) -> NDArray[np.bool_]:
-    """Which p-values (N,) of a batch are discoveries at a false discovery rate of at most `rate`.
-
-    Source: Benjamini and Hochberg 1995, theorem 1: the largest k with p_(k) <= k rate / N, and all below it.
-    """
-    values = np.asarray(p_values, dtype=np.float64)
-    if values.ndim != 1 or not 0 < rate < 1:
-        raise ValueError(f"p-values have shape {values.shape} and rate is {rate}; (N,) and (0, 1) are needed")
-    ranked = np.sort(values)
-    passing = np.flatnonzero(ranked <= rate * np.arange(1, len(values) + 1) / max(1, len(values)))
-    if not len(passing):
-        return np.zeros(len(values), dtype=np.bool_)
-    discoveries: NDArray[np.bool_] = values <= ranked[passing[-1]]
-    return discoveries

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import Engine
 
 import api.results
+from leaktrace.records.database import transaction
+from leaktrace.records.models import Attribution
 from tests.integration.api.service import (
     MODEL,
     MakeClient,
@@ -62,6 +64,22 @@ def test_result_is_self_contained(client: httpx.Client, attributed: str) -> None
     assert (attribution["model_version"], attribution["timings"]) == (MODEL, {"attribute": 0.1})
     assert attribution["probabilities"] == {"sd-2.1": 0.9, "real": 0.1}
     assert (result["error"], result["image"]["size_bytes"] > 0) == (None, True)
+
+
+def test_discoveries_stand_beside_verdicts(client: httpx.Client, attributed: str, engine: Engine) -> None:
+    """Five p-values of which one is small: 0.01 x 5 is at most 0.1, and 0.5 is not."""
+    first = next(walk(client, attributed, state="succeeded"))
+    with transaction(engine) as session:
+        session.get_one(Attribution, first["attribution"]["id"]).p_value = 0.01
+    told = {one["custom_id"]: one["discovery"] for one in walk(client, attributed, limit=2, fdr=0.1)}
+    rows = list(csv.DictReader(StringIO(get(client, attributed, format="csv", fdr=0.1).text)))
+    with transaction(engine) as session:
+        session.get_one(Attribution, first["attribution"]["id"]).p_value = 0.5
+    assert told.pop(first["custom_id"]) == {"rate": 0.1, "adjusted_p": 0.05, "unseen": True}
+    assert [told.pop("n2"), told.pop("n5")] == [None, None]
+    assert {(one["adjusted_p"], one["unseen"]) for one in told.values()} == {(0.5, False)}
+    assert first["discovery"] is None
+    assert [row["unseen_at_fdr"] for row in rows].count("true") == 1
 
 
 def test_failed_result_has_its_code(client: httpx.Client, attributed: str) -> None:

@@ -1,6 +1,7 @@
 """Conformal p-values keep their promise, ties and order are right, and a density file is checked when read."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.exceptions import NotFittedError
 
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
+from leaktrace.science.density_file import pack
 from leaktrace.science.estimators import ESTIMATORS
 from leaktrace.science.kde import GaussianKDE
 
@@ -333,6 +335,13 @@ def test_changed_header_is_answered(place: float, value: int) -> None:
     except DensityUnusable:
         return
     assert np.array_equal(read.embeddings_, fitted().embeddings_)
+
+
+def test_file_says_what_it_was_made_of() -> None:
+    facts = {"code_version": "1.2", "data": {"manifest_sha256": "0" * 64}}
+    file = pack(replace(fitted().parts(), facts=facts))
+    read = OpenSetDensity.from_bytes(file)
+    assert (read.facts_, read.to_bytes() == file) == (facts, True)
 
 
 FILE = fitted().to_bytes()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaktrace.science.verdict import Verdict, benjamini_hochberg, decide
+from leaktrace.science.verdict import Verdict, decide
 
 CLASSES = ("flux", "real", "sdxl")
 
@@ -109,18 +109,3 @@ def test_named_generator_fits(head: tuple[float, ...], fits: tuple[float, ...]) 
 def test_wrong_numbers_are_refused(head: tuple[float, ...], fits: tuple[float, ...], words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
         verdict(head, fits)
-
-
-def test_discoveries_by_hand() -> None:
-    # Sorted 0.01 0.02 0.03 0.04 0.9 against 0.01 0.02 0.03 0.04 0.05: the first four pass.
-    assert benjamini_hochberg([0.9, 0.04, 0.01, 0.03, 0.02], rate=0.05).tolist() == [
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
-
-
-def test_empty_batch_discovers_nothing() -> None:
-    assert benjamini_hochberg([], rate=0.05).shape == (0,)

@@ -18,8 +18,10 @@ from leaktrace.queue import (
     ENROL,
     EXPIRE_BATCHES,
     REFIT_DENSITY,
+    RESCORE,
     SWEEP,
     TIDY_STORE,
+    WATCH_DRIFT,
 )
 from leaktrace.settings import Settings
 from worker.schedule import periodic_jobs
@@ -72,8 +74,10 @@ def test_every_name_has_its_door() -> None:
             ENROL,
             EXPIRE_BATCHES,
             REFIT_DENSITY,
+            RESCORE,
             SWEEP,
             TIDY_STORE,
+            WATCH_DRIFT,
         ]
     )
 
@@ -104,12 +108,14 @@ def test_jobs_have_their_intervals(settings: Settings) -> None:
         SWEEP: settings.sweep_interval_seconds,
         EXPIRE_BATCHES: settings.expiry_interval_seconds,
         REFIT_DENSITY: settings.refit_interval_seconds,
+        RESCORE: settings.rescore_interval_seconds,
         DISCOVER: settings.discovery_interval_seconds,
         ENROL: settings.enrolment_interval_seconds,
         DELETE_BATCHES: settings.deletion_interval_seconds,
         TIDY_STORE: settings.tidy_interval_seconds,
         CHALLENGE: settings.challenge_interval_seconds,
         DELIVER: settings.delivery_interval_seconds,
+        WATCH_DRIFT: settings.drift_interval_seconds,
     }
 
 

@@ -34,6 +34,11 @@ def confirmed(
         (Situation(1, 4_000, MONTH), True, "the density is 30 days old; 1 of 200 newly confirmed images"),
         (Situation(0, 4_000, MONTH), False, "the density is 30 days old; 0 of 200 newly confirmed images"),
         (Situation(0, 4_000, YOUNG, asked=True), False, "asked for; 0 of 200 newly confirmed images"),
+        (
+            Situation(7, 4_000, YOUNG, golden_drifts=True),
+            True,
+            "golden p-values were not uniform twice in a row; 7 of 200 newly confirmed images",
+        ),
         (Situation(300, 4_000, YOUNG, in_shadow="d-2"), False, "d-2 is in shadow; 300 of 200 newly confirmed images"),
     ],
 )  # fmt: skip
