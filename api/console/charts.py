@@ -112,3 +112,33 @@ def draw_spans(phases: Sequence[Phase], *, since: datetime, now: datetime) -> li
         label = f"{phase.state} from {phase.since:%Y-%m-%d %H:%M} to {phase.until:%Y-%m-%d %H:%M} UTC"
         spans.append(Span(round(min(first, 100 - width), 2), round(width, 2), phase.state, label))
     return spans
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line in a box of 100 by 40: its points as SVG writes them, the height of its bound, and where it was beyond."""
+
+    points: str
+    bound_y: float
+    beyond: list[tuple[float, float]]
+
+
+CURVE_HEIGHT = 40.0
+ROOM_ABOVE = 1.25  # of the bound, at least
+
+
+def draw_curve(values: Sequence[tuple[float, bool]], *, bound: float) -> Curve:
+    """A curve through (value, whether it is beyond), evenly spaced; a single value is a level line."""
+    top = max([bound * ROOM_ABOVE, *(value for value, _ in values)]) or 1.0
+    step = 100 / max(1, len(values) - 1)
+
+    def place(index: int, value: float) -> tuple[float, float]:
+        return round(index * step, 2), round(CURVE_HEIGHT * (1 - max(0.0, value) / top), 2)
+
+    places = [place(index, value) for index, (value, _) in enumerate(values)]
+    drawn = places if len(places) > 1 else [(0.0, y) for _, y in places] + [(100.0, y) for _, y in places]
+    return Curve(
+        points=" ".join(f"{x},{y}" for x, y in drawn),
+        bound_y=round(CURVE_HEIGHT * (1 - bound / top), 2),
+        beyond=[at for at, (_, is_beyond) in zip(places, values, strict=True) if is_beyond],
+    )

@@ -17,6 +17,7 @@ from api import models as routes
 from api import refits
 from api.auth import require_scope_of
 from api.console.charts import Span, draw_spans, phases_of
+from api.console.drift import read_drift
 from api.console.forms import read_form
 from api.console.model_cards import classes_of, facts_of, measured_of
 from api.console.pages import render
@@ -190,6 +191,7 @@ def _densities(session: Session, visitor: Visitor, model_version: str) -> dict[s
             if needed in scopes and preview_rollback(session, model_version, tenant_id=owner) is not None
         ],
         "may_refit": SERVICE_ADMIN in scopes,
+        "drift": read_drift(session, model_version),
     }
 
 

@@ -178,3 +178,16 @@ def golden_drifts(session: Session, model_version: str, *, density_version: str)
         and any(alarm.kind == "golden" for alarm in find_alarms(session, run))
         for run in newest
     )
+
+
+def list_series(session: Session, model_version: str, *, runs: int) -> list[tuple[DriftRun, DriftFinding]]:
+    """What the newest so many looks found, the oldest first, so that each test's way through time can be drawn."""
+    newest = select(DriftRun.id).where(DriftRun.model_version == model_version)
+    newest = newest.order_by(DriftRun.id.desc()).limit(runs)
+    statement = (
+        select(DriftRun, DriftFinding)
+        .join(DriftFinding, DriftFinding.run_id == DriftRun.id)
+        .where(DriftRun.id.in_(newest))
+        .order_by(DriftRun.id, DriftFinding.kind, DriftFinding.subject)
+    )
+    return [(run, finding) for run, finding in session.execute(statement)]

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Float, Select, cast, func, select
 from sqlalchemy.orm import Session
 
+from leaktrace.records.base import first_id_at
 from leaktrace.records.models import Attribution, Item, Shard
 
 STAGES = ("fetch", "decode", "attribute")
@@ -50,7 +51,7 @@ def traffic_by_minute(session: Session, tenant_id: UUID | None, *, minutes: int)
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     first = now - timedelta(minutes=minutes - 1)
     newest = select(Attribution.created_at.label("at"))
-    done = newest.where(Attribution.id >= oldest_id(first), *_of(Attribution, tenant_id))
+    done = newest.where(Attribution.id >= first_id_at(first), *_of(Attribution, tenant_id))
     failed = _failures(tenant_id, since=first).with_only_columns(Shard.finished_at.label("at"))
     attributed, lost = _per_minute(session, done), _per_minute(session, failed)
     moments = [first + timedelta(minutes=each) for each in range(minutes)]
@@ -61,7 +62,7 @@ def stage_seconds(session: Session, tenant_id: UUID | None, *, since: datetime) 
     """How long the stages of the newest attributions took; empty where there was none since then."""
     newest = (
         select(Attribution.timings)
-        .where(Attribution.id >= oldest_id(since), *_of(Attribution, tenant_id))
+        .where(Attribution.id >= first_id_at(since), *_of(Attribution, tenant_id))
         .order_by(Attribution.id.desc())
         .limit(MOST_TIMED)
         .subquery()
@@ -92,11 +93,6 @@ def count_failures(session: Session, tenant_id: UUID | None, *, since: datetime)
     return [FailureCount(str(code), images, last) for code, images, last in rows if last is not None]
 
 
-def oldest_id(moment: datetime) -> UUID:
-    """The least id of version 7 that can have been made at the moment."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
-
-
 def _failures(tenant_id: UUID | None, *, since: datetime) -> Select[Any]:
     """Failed items by way of their shards, since an item fails when its shard ends."""
     return (
@@ -108,7 +104,7 @@ def _failures(tenant_id: UUID | None, *, since: datetime) -> Select[Any]:
 
 
 def _ended(since: datetime) -> tuple[ColumnElement[bool], ...]:
-    return Shard.id >= oldest_id(since - LONGEST_WAIT), Shard.finished_at >= since
+    return Shard.id >= first_id_at(since - LONGEST_WAIT), Shard.finished_at >= since
 
 
 def _per_minute(session: Session, moments: Select[Any]) -> dict[datetime, int]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.console.charts import draw_spans, phases_of, round_up, stack_bars
+from api.console.charts import draw_curve, draw_spans, phases_of, round_up, stack_bars
 from leaktrace.records.density_models import DensityVersion
 
 
@@ -52,3 +52,12 @@ def test_spans_stay_on_the_line() -> None:
     spans = draw_spans(phases, since=NOW - 10 * DAY, now=NOW)
     assert [(each.state, each.x) for each in spans] == [("candidate", 0.0), ("active", 99.4)]
     assert all(each.x + each.width <= 100 for each in spans)
+
+
+def test_curve_marks_what_is_beyond() -> None:
+    curve = draw_curve([(0.0, False), (0.1, True), (0.05, False)], bound=0.08)
+    assert (curve.points, curve.bound_y, curve.beyond) == ("0.0,40.0 50.0,0.0 100.0,20.0", 8.0, [(50.0, 0.0)])
+
+
+def test_single_look_is_a_level_line() -> None:
+    assert draw_curve([(0.0, False)], bound=0.1).points == "0.0,40.0 100.0,40.0"
