@@ -95,8 +95,9 @@ def moment(value: datetime) -> str:
 
 
 def capitalize_first(text: str) -> str:
-    """The text as the beginning of a sentence; the names in it stay as they are."""
-    return text[:1].upper() + text[1:]
+    """The text as the beginning of a sentence; a name that it begins with, as sdxl-1.0, stays as it is."""
+    is_word = text.partition(" ")[0].strip(",.;:").isalpha()
+    return text[:1].upper() + text[1:] if is_word else text
 
 
 def _make_environment() -> Environment:

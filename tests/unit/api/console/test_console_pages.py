@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.console.pages import count, decimal, duration, size, templates
+from api.console.pages import capitalize_first, count, decimal, duration, size, templates
 from api.console.sign_in import START, _own_path
 from api.console.static_files import asset_path
 
@@ -22,6 +22,14 @@ def test_small_decimal_keeps_digits(number: float, written: str) -> None:
 @pytest.mark.parametrize(("number", "written"), [(999, "999 B"), (1500, "1.5 kB"), (2_340_000, "2.3 MB")])
 def test_size_has_fitting_unit(number: int, written: str) -> None:
     assert size(number) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("fitted again", "Fitted again"), ("sdxl-1.0 went up", "sdxl-1.0 went up"), ("", "")],
+)
+def test_sentence_leaves_names_alone(text: str, sentence: str) -> None:
+    assert capitalize_first(text) == sentence
 
 
 def test_count_separates_thousands() -> None:
