@@ -45,6 +45,7 @@ REFITS_SHOWN = 12
 IMAGES_SHOWN = 60
 SAID = {
     "back": "Rolled back. The earlier density judges from the next shard on.",
+    "promotion": "It is asked for; a worker decides within seconds, and its decision appears below.",
     "asked": "The refit is asked for; a worker decides within seconds, and its look appears below.",
 }
 
@@ -130,7 +131,22 @@ def one(
         report=refits.shadow(version, services, visitor.caller),
         images=images[:IMAGES_SHOWN],
         older=images[IMAGES_SHOWN - 1].attribution_id if len(images) > IMAGES_SHOWN else None,
+        may_promote=SERVICE_ADMIN in visitor.caller.scopes and _can_answer(row),
     )
+
+
+@router.post("/densities/{version}/promote")
+def promote(
+    request: Request,
+    version: refits.Version,
+    services: GivenServices,
+    visitor: Annotated[Visitor, sends(SERVICE_ADMIN)],
+    reason: Annotated[str, Form(max_length=2000)],
+) -> Response:
+    """Ask that a density for everybody answers now, and back to the page."""
+    body = read_form(Reasoned, reason=reason.strip())
+    refits.promote(version, body, request, services, visitor.caller)
+    return RedirectResponse(f"{HERE}?said=promotion", 303)
 
 
 @router.get("/rollback")
@@ -171,6 +187,12 @@ def refit(
     """Ask for a refit, and back to the page."""
     refits.refit(read_form(Reasoned, reason=reason.strip()), request, services, visitor.caller)
     return RedirectResponse(f"{HERE}?said=asked", 303)
+
+
+def _can_answer(row: DensityVersion) -> bool:
+    """Whether it may be promoted by a person: everybody's in shadow, or one that answered before."""
+    answered_before = row.state == "retired" and row.activated_at is not None
+    return row.tenant_id is None and (row.state == "shadow" or answered_before)
 
 
 def _densities(session: Session, visitor: Visitor, model_version: str) -> dict[str, Any]:

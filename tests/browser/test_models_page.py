@@ -138,6 +138,22 @@ def test_researcher_leaves_everybodys_density_alone(new_page: NewPage) -> None:
     expect(page.get_by_role("heading", name="This is not yours to do")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("role", "words"), [("viewer", "This is not yours to do"), ("admin", "does not fit")]
+)
+def test_density_in_force_is_not_promoted(new_page: NewPage, service: Service, role: str, words: str) -> None:
+    page = new_page(role)
+    page.goto("/console/models")
+    version = page.locator(".line-name a").last.inner_text()
+    token = page.locator('meta[name="csrf-token"]').get_attribute("content")
+    answer = page.request.post(
+        f"/console/models/densities/{version}/promote",
+        form={"reason": "try it", "csrf_token": str(token)},
+        headers={"Origin": service.url},
+    )
+    assert words in answer.text()
+
+
 def test_first_density_stays(new_page: NewPage) -> None:
     page = new_page("admin")
     page.goto("/console/models/rollback?scope=shared")

@@ -58,7 +58,7 @@ def test_drift_is_drawn_from_look_to_look(engine: Engine) -> None:
 
 def test_drift_is_an_alarm_of_the_system(make_client: MakeClient, engine: Engine) -> None:
     admin = make_client(tenant="operators", scopes=GRANTABLE_SCOPES)
-    for effect, alarms in ((0.1, ["unseen went up."]), (0.01, [])):
+    for effect, alarms in ((0.1, ["Images do not look as they did: unseen went up."]), (0.01, [])):
         look(engine, effect)
         found = admin.get("/v1/status").json()["alarms"]
         assert [one["detail"] for one in found if one["name"] == "drift"] == alarms
