@@ -1,4 +1,4 @@
-"""Examples of the review queue's requests and answers, for the description of the API."""
+"""Examples of the review queue's and the map's requests and answers, for the description of the API."""
 
 from typing import Any
 
@@ -40,3 +40,21 @@ BULK_OUTCOME: list[Any] = [
     }
 ]
 UNDONE: list[Any] = [{"count": 12}]
+MAP: list[Any] = [
+    {
+        "model_version": "starter-3f1c0a9be2d4",
+        "images": 12000,
+        "asked_at": None,
+        "drawn_at": EXAMPLE_TIME,
+        "places": [
+            {
+                "image_id": EXAMPLE_ID,
+                "x": 0.31,
+                "y": 0.72,
+                "verdict": "generator",
+                "generator": "sdxl-1.0",
+                "candidate_id": None,
+            }
+        ],
+    }
+]

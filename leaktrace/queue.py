@@ -32,6 +32,7 @@ TIDY_STORE = "leaktrace.tidy_store"
 CHALLENGE = "leaktrace.challenge"
 DELIVER = "leaktrace.deliver"
 WATCH_DRIFT = "leaktrace.watch_drift"
+DRAW_MAPS = "leaktrace.draw_maps"
 
 # A message that is not acknowledged this long is delivered again. Claims in Postgres make a second delivery harmless,
 # and the sweeper brings lost work back much sooner, so the value only has to outlast the slowest shard.

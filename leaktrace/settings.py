@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     shadow_images: int = Field(500, ge=1, description="Named live images that decide on a density in shadow.")
     shadow_hours: float = Field(72.0, ge=0, description="It is decided then on what there was.")
     delivery_interval_seconds: float = Field(2.0, gt=0)
+    map_interval_seconds: float = Field(10.0, gt=0)
     webhook_timeout_seconds: float = Field(15.0, gt=0, description="For the whole of one try.")
     quarantine_per_tenant: int = Field(20_000, ge=0, description="Unseen images held for a tenant at a time.")
     quarantine_per_batch: int = Field(1_000, ge=0, description="Of those, from one batch.")

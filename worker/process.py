@@ -25,6 +25,7 @@ from leaktrace.records.registry import remove_worker
 from leaktrace.science.discovery import DiscoveryRules
 from leaktrace.science.gates import GateRules
 from leaktrace.science.images import DecodeLimits
+from leaktrace.science.layout import LayoutRules
 from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
@@ -42,6 +43,7 @@ from worker.halt import Halt
 from worker.heartbeat import Heartbeat
 from worker.held_leases import HeldLeases
 from worker.loaded_models import LoadedModel, free_device_memory, is_out_of_memory
+from worker.maps import MapDrawer
 from worker.pipeline import ShardPipeline
 from worker.preparation import Preparer
 from worker.progress import Progress
@@ -114,6 +116,7 @@ class WorkerProcess:
         self._rescorer = self._make_rescorer()
         self._retention = retention_rules(settings)
         self._drift = DriftLook(engine=engine, store=store, windows=drift_windows(settings))
+        self._map_drawer = MapDrawer(engine=engine, rules=LayoutRules())
         self._deliverer = self._make_deliverer(settings)
 
     def ready(self, *, takes_shards: bool) -> None:
@@ -196,6 +199,11 @@ class WorkerProcess:
         """See `Deliverer.run`."""
         with _breaking_off("deliveries_broken_off"):
             self._deliverer.run()
+
+    def draw_maps(self) -> None:
+        """See `MapDrawer.run`."""
+        with _breaking_off("maps_broken_off"):
+            self._map_drawer.run(self._model.attributor)
 
     def _make_deliverer(self, settings: Settings) -> Deliverer:
         rules = AddressRules(settings.webhook_allowed_networks)

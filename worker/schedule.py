@@ -10,6 +10,7 @@ from leaktrace.queue import (
     DELETE_BATCHES,
     DELIVER,
     DISCOVER,
+    DRAW_MAPS,
     ENROL,
     EXPIRE_BATCHES,
     REFIT_DENSITY,
@@ -35,6 +36,7 @@ def periodic_jobs(settings: Settings) -> dict[str, dict[str, Any]]:
         CHALLENGE: settings.challenge_interval_seconds,
         DELIVER: settings.delivery_interval_seconds,
         WATCH_DRIFT: settings.drift_interval_seconds,
+        DRAW_MAPS: settings.map_interval_seconds,
     }
     return {
         task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}

@@ -11,6 +11,7 @@ from leaktrace.queue import (
     DELETE_BATCHES,
     DELIVER,
     DISCOVER,
+    DRAW_MAPS,
     ENROL,
     EXPIRE_BATCHES,
     REFIT_DENSITY,
@@ -93,3 +94,9 @@ def watch_drift() -> None:
 def rescore() -> None:
     """Go on with what people asked to be judged again."""
     current().rescore()
+
+
+@app.task(name=DRAW_MAPS)
+def draw_maps() -> None:
+    """Lay out the embeddings of tenants whose map is due."""
+    current().draw_maps()

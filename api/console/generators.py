@@ -10,7 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from api import candidates, enrolments, generators
+from api import candidates, enrolments, generators, maps
+from api.console import map_view
 from api.console.forms import read_form
 from api.console.pages import render
 from api.console.visitors import opens, sends
@@ -27,6 +28,7 @@ SAID = {
     "name": "Asked for. A worker measures the gates and decides within seconds.",
     "merge": "The merge is asked for; a worker decides within seconds.",
     "split": "The split is asked for; both parts stand or fall together.",
+    "map": "A worker draws the map anew; it takes seconds.",
     "undo": "It is being taken back; its images return to the quarantine.",
 }
 
@@ -48,6 +50,7 @@ def page(
     known = generators.generators(services, caller)
     found = candidates.candidates(services, caller)
     asked = enrolments.enrolments(services, caller).data
+    drawn = maps.read(services, caller)
     with transaction(services.engine) as session:
         held = count_held(session, caller.tenant_id)
     return render(
@@ -59,6 +62,8 @@ def page(
         candidates=found.data,
         last_run=found.last_run,
         held=held,
+        map=drawn,
+        map_groups=map_view.groups_of(drawn.places),
         is_deciding=any(is_open(one) for one in asked),
         decisions=[one for one in asked if is_open(one) or one.decided_at][:DECISIONS_SHOWN],
         waiting={one.candidate_id for one in asked if one.state == "pending"},
@@ -87,6 +92,13 @@ def name(
     }
     enrolments.enrol(read_form(EnrolmentCreate, **asked), request, services, visitor.caller)
     return _back("name")
+
+
+@router.post("/map")
+def draw(services: GivenServices, visitor: Namer) -> Response:
+    """Have the map drawn anew."""
+    maps.ask(services, visitor.caller)
+    return _back("map")
 
 
 @router.post("/{name}/merge")

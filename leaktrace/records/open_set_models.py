@@ -155,6 +155,22 @@ class DiscoveryRun(Base):
     at: Mapped[datetime] = created_now()
 
 
+class EmbeddingMap(Base):
+    """A tenant's embeddings by one model, laid out in the plane; only the newest is kept.
+
+    `asked_at` is set until a worker has drawn what was asked for. `points` are [image id, x, y], x and y from 0 to 1.
+    """
+
+    __tablename__ = "embedding_maps"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"), primary_key=True)
+    points: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    images: Mapped[int] = mapped_column(server_default=text("0"))  # of which the points are a sample
+    asked_at: Mapped[datetime | None]
+    drawn_at: Mapped[datetime | None]
+
+
 class Enrolment(Base):
     """A generator that a person named, and how far it got. One change may enrol several and replace others.
 

@@ -1,10 +1,12 @@
 """The page of generators: a candidate is named and measured, a viewer may only look, and what does not exist yet is
 said to be missing."""
 
+from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from leaktrace.records.database import transaction
@@ -116,3 +118,39 @@ def test_generators_are_accessible(new_page: NewPage, scheme: str) -> None:
     page.goto("/console/generators")
     page.get_by_text("Name it", exact=True).first.click()
     assert grave_faults(page) == []
+
+
+def test_map_is_drawn_and_opens_images(new_page: NewPage, service: Service, candidate: UUID) -> None:
+    page = new_page("researcher")
+    page.goto("/console/generators")
+    page.get_by_role("button", name="Draw the map anew").click()
+    expect(page.get_by_text("A worker draws the map anew")).to_be_visible()
+    expect(page.locator("#map[data-places]:not([data-awaited])")).to_be_visible(timeout=40_000)
+    assert int(page.locator("#map").get_attribute("data-places") or 0) >= MEMBERS
+    page.get_by_text("The same as a table").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="candidate 1"))
+    expect(row).to_contain_text(str(MEMBERS))
+    place = next(one for one in read_map(service) if one["candidate_id"] == str(candidate))
+    x, y = on_canvas(page, place)
+    page.mouse.move(x, y)
+    expect(page.locator(".map-tip img")).to_be_visible()
+    page.mouse.click(x, y)
+    page.wait_for_url("**/console/images/*")
+
+
+def read_map(service: Service) -> list[dict[str, Any]]:
+    answer = httpx.get(
+        f"{service.url}/v1/generators/map", headers={"Authorization": f"Bearer {service.stack.key}"}
+    )
+    places: list[dict[str, Any]] = answer.json()["places"]
+    return places
+
+
+def on_canvas(page: Page, place: dict[str, Any]) -> tuple[float, float]:
+    """Where an image lies on the screen while nothing was zoomed."""
+    page.locator("#map").scroll_into_view_if_needed()
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    side = 0.92 * min(box["width"], box["height"])
+    x = box["x"] + box["width"] / 2 + (place["x"] - 0.5) * side
+    return x, box["y"] + box["height"] / 2 - (place["y"] - 0.5) * side

@@ -15,6 +15,7 @@ from leaktrace.queue import (
     DELETE_BATCHES,
     DELIVER,
     DISCOVER,
+    DRAW_MAPS,
     ENROL,
     EXPIRE_BATCHES,
     REFIT_DENSITY,
@@ -71,6 +72,7 @@ def test_every_name_has_its_door() -> None:
             DELETE_BATCHES,
             DELIVER,
             DISCOVER,
+            DRAW_MAPS,
             ENROL,
             EXPIRE_BATCHES,
             REFIT_DENSITY,
@@ -116,6 +118,7 @@ def test_jobs_have_their_intervals(settings: Settings) -> None:
         CHALLENGE: settings.challenge_interval_seconds,
         DELIVER: settings.delivery_interval_seconds,
         WATCH_DRIFT: settings.drift_interval_seconds,
+        DRAW_MAPS: settings.map_interval_seconds,
     }
 
 
