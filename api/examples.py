@@ -334,7 +334,7 @@ DENSITIES: list[Any] = [
     }
 ]
 ROLLBACK: list[Any] = [{"scope": "own", "reason": "the batch was mixed"}]
-ROLLED_BACK: list[Any] = [{"version": None}]
+ROLLED_BACK: list[Any] = [{"version": "starter-own-2"}]
 REFIT: dict[str, Any] = {
     "id": EXAMPLE_ID,
     "model_version": "starter-3f1c0a9be2d4",

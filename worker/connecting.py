@@ -7,8 +7,11 @@ holds for the whole exchange, so that a receiver which answers byte by byte take
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -53,7 +56,9 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
     def _choose(self, host: str, port: int) -> Address:
         try:
-            found = self._resolve(host, port)
+            found = _within(lambda: self._resolve(host, port), seconds_left(self._deadline))
+        except FutureTimeout as error:
+            raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time") from error
         except OSError as error:
             raise httpcore.ConnectError(f"the name {host} does not resolve") from error
         permits = self._rules.permits if self._encrypted else self._rules.allows
@@ -62,6 +67,20 @@ class GuardedNetwork(httpcore.NetworkBackend):
             kind = "public" if self._encrypted else "allowed without encryption"
             raise AddressRefused(f"{host} has no address that is {kind}")
         return permitted[0]
+
+
+def _within(look_up: Callable[[], list[Address]], seconds: float) -> list[Address]:
+    """The outcome of a look-up. The system gives it no time-out, so it is left to itself when it takes too long."""
+    outcome: Future[list[Address]] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(look_up())
+        except Exception as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="resolve", daemon=True).start()
+    return outcome.result(seconds)
 
 
 class _DeadlineStream(httpcore.NetworkStream):

@@ -25,6 +25,7 @@ from leaktrace.cli import (
     submit,
     train,
     up,
+    webhooks,
 )
 from leaktrace.cli.failures import CommandGroup
 
@@ -58,3 +59,4 @@ app.add_typer(generators.generators, name="generators")
 app.add_typer(density.density, name="density")
 app.add_typer(models.models, name="models")
 app.add_typer(case_report.report, name="report")
+app.add_typer(webhooks.webhooks, name="webhooks")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaktrace.cli.report import MOST_CARDS, build_report, write_report
-from leaktrace.cli.submission import Submission, await_outcome, upload_all
+from leaktrace.cli.submission import await_outcome, upload_all
 from leaktrace.cli.summary import Agreement, Summary, agreement, summarise
-from leaktrace.client import Client, FileAnswer, Result, UploadFile
+from leaktrace.client import Client, FileAnswer, Result, Submission, UploadFile
 from leaktrace.client.files import SourceFile, UnusableFile
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""`leaktrace results`: the outcomes of a batch as a table, NDJSON, CSV or JSON, on the terminal or in a file.
+"""`leaktrace results`: the outcomes of a batch as a table, NDJSON, CSV, JSON or Parquet, on the terminal or in a file.
 
-NDJSON and CSV are passed on as the service writes them, line by line; a file is put in place only when it is whole.
+NDJSON, CSV and Parquet are passed on as the service writes them; a file is put in place only when it is whole.
 """
 
 import json
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from leaktrace.client import Client, Result
+    from leaktrace.client.results import ExportFormat
 
 
 class Format(StrEnum):
@@ -29,6 +30,14 @@ class Format(StrEnum):
     ndjson = "ndjson"
     csv = "csv"
     json = "json"
+    parquet = "parquet"
+
+
+EXPORTED: "dict[Format, ExportFormat]" = {
+    Format.ndjson: "ndjson",
+    Format.csv: "csv",
+    Format.parquet: "parquet",
+}
 
 
 def results(
@@ -46,7 +55,9 @@ def results(
 ) -> None:
     """Show or save the results of a batch, finished or not."""
     if form is Format.table and out is not None:
-        raise typer.BadParameter("a table is not written to a file; choose --format ndjson, csv or json")
+        raise typer.BadParameter("a table is not written to a file; choose another --format")
+    if form is Format.parquet and out is None:
+        raise typer.BadParameter("Parquet is written to a file; give --out")
     with connect(url, key) as client:
         if form is Format.table:
             _print_table(client, batch_id, limit=limit, fdr=fdr)
@@ -59,7 +70,7 @@ def results(
 def _lines(client: "Client", form: Format, *, batch_id: str, fdr: float | None) -> Iterator[bytes]:
     if form is Format.json:
         return _json_array(client.results(batch_id, fdr=fdr))
-    return client.export(batch_id, "ndjson" if form is Format.ndjson else "csv", fdr=fdr)
+    return client.export(batch_id, EXPORTED[form], fdr=fdr)
 
 
 def _json_array(found: "Iterable[Result]") -> Iterator[bytes]:

@@ -36,8 +36,9 @@ def status(
 
 def _followed(client: "Client", batch_id: str) -> "Batch":
     from leaktrace.cli.progress import Tally, shown_progress
-    from leaktrace.cli.submission import Submission, await_outcome
+    from leaktrace.cli.submission import await_outcome
     from leaktrace.cli.terminal import messages
+    from leaktrace.client import Submission
 
     submission = Submission(client.batch(batch_id))
     tally = Tally(total=None, uploaded=submission.batch.counts.total)

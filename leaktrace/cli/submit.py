@@ -1,9 +1,10 @@
 """`leaktrace submit`: folders, archives and files become a batch, which is waited for unless that is not wanted.
 
-Sending the same files to the same batch again resumes an upload that broke off. Ctrl-C leaves a batch that is complete
+The same command again goes on with an upload that broke off, whatever ended it. Ctrl-C leaves a batch that is complete
 to the service, and says how to come back to it.
 """
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,7 @@ from leaktrace.cli.failures import FAILED
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from leaktrace.cli.submission import Submission
-    from leaktrace.client import Client
+    from leaktrace.client import Client, Submission
 
 INTERRUPTED = 130
 SHOWN_REFUSALS = 20
@@ -31,25 +31,31 @@ def submit(
     *,
     name: Annotated[str | None, typer.Option(help="A name for the batch.")] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="BATCH", help="Go on with this batch, whose upload broke off.")
+        str | None,
+        typer.Option(
+            metavar="BATCH", help="Go on with this batch, begun on another machine or as another user."
+        ),
     ] = None,
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Begin a new batch although an upload of the same folders broke off."),
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait for the verdicts.")] = True,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Submit images and, unless --no-wait, wait for their verdicts.
 
-    Folders are walked with all below them; the relative path is the id under which a result comes back. The exit code
+    Folders are walked with all below them; the relative path is the id under which a result comes back. If an earlier
+    submission of the same folders broke off, it is gone on with, and only what has not arrived is sent. The exit code
     is 0 when the batch completed (or, with --no-wait, was handed over), also if single images failed.
     """
-    from leaktrace.cli.submission import Submission
     from leaktrace.cli.terminal import messages
 
     console = messages()
     total = _count(paths)
     with connect(url, key) as client:
-        batch = client.batch(resume) if resume else client.create_batch(name or paths[0].resolve().name)
-        submission = Submission(batch)
+        submission = _begin(client, paths, name=name, resume=resume, new=new)
         try:
             _run(client, submission, paths=paths, total=total, console=console, wait=wait)
         except KeyboardInterrupt:
@@ -58,6 +64,21 @@ def submit(
         _tell_outcome(client, submission, console=console)
         if not submission.accepted or (wait and submission.batch.state != "completed"):
             raise typer.Exit(FAILED)
+
+
+def _begin(
+    client: "Client", paths: list[Path], *, name: str | None, resume: str | None, new: bool
+) -> "Submission":
+    """The batch that is named, or that a broken upload of the same folders left, or a new one."""
+    from leaktrace.cli.journals import journal_path
+    from leaktrace.client import Submission
+
+    if resume:
+        return Submission(client.batch(resume), begun_before=True)
+    journal = journal_path(client.url, paths)
+    if new:
+        journal.unlink(missing_ok=True)
+    return client.begin_submission(paths, name=name, journal=journal)
 
 
 def _count(paths: list[Path]) -> int | None:
@@ -85,7 +106,13 @@ def _run(
     from leaktrace.client.sources import files_in_all
 
     tally = Tally(total=total)
-    console.print(f"batch {submission.batch.id}", soft_wrap=True)
+    batch = submission.batch
+    console.print(f"batch {batch.id}", soft_wrap=True)
+    if submission.begun_before:
+        begun = f"{batch.created_at:%Y-%m-%d %H:%M} UTC"
+        console.print(
+            f"going on with the upload begun at {begun}; --new begins another batch", soft_wrap=True
+        )
     with shown_progress(console, tally) as changed:
         upload_all(client, submission, files=files_in_all(paths), tally=tally, changed=changed)
         if wait:
@@ -117,6 +144,6 @@ def _tell_outcome(client: "Client", submission: "Submission", *, console: "Conso
 def _way_back(submission: "Submission", paths: list[Path]) -> str:
     batch = submission.batch
     if batch.state == "uploading":
-        again = " ".join(str(path) for path in paths)
-        return f"interrupted; to go on: leaktrace submit --resume {batch.id} {again}"
+        again = shlex.join(str(path) for path in paths)
+        return f"interrupted; the same command goes on: leaktrace submit {again}"
     return f"interrupted; the batch goes on without you: leaktrace status {batch.id}"

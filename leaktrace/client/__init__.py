@@ -1,13 +1,12 @@
 """The Python client of the service: submit images in batches, wait, read what was found.
 
 with Client("http://127.0.0.1:8471", key) as client:
-    batch = client.create_batch("holiday")
-    for answer in client.upload(batch.id, files_in(Path("photos"))):
-        ...
-    client.close(batch.id)
+    batch = client.submit_folder(Path("photos"), journal=Path("photos.upload")).batch
     client.wait(batch.id)
     for result in client.results(batch.id):
         print(result.custom_id, result.attribution)
+
+`AsyncClient` has the same methods, awaited. More, with examples: docs/client.md.
 """
 
 from leaktrace.client.answers import (
@@ -22,7 +21,7 @@ from leaktrace.client.answers import (
     Result,
     RetryAnswer,
 )
-from leaktrace.client.client import Client
+from leaktrace.client.client import AsyncClient, Client
 from leaktrace.client.errors import (
     ApiProblem,
     ReportTruncated,
@@ -34,9 +33,11 @@ from leaktrace.client.errors import (
 from leaktrace.client.files import UnusableFile, UploadFile
 from leaktrace.client.retrying import RetryRules
 from leaktrace.client.sources import files_in
+from leaktrace.client.submitting import Submission
 
 __all__ = [
     "ApiProblem",
+    "AsyncClient",
     "Attribution",
     "Batch",
     "Client",
@@ -52,6 +53,7 @@ __all__ = [
     "RetryAnswer",
     "RetryRules",
     "ServiceUnreachable",
+    "Submission",
     "UnexpectedAnswer",
     "UnusableFile",
     "UploadFile",

@@ -157,6 +157,24 @@ class Result(Answer):
     discovery: Discovery | None = None
 
 
+class Neighbour(Answer):
+    """An image near the one that was asked for; `distance` is Euclidean, between embeddings of one model."""
+
+    image_id: str
+    distance: float
+    verdict: Literal["generator", "unseen", "inconclusive"]
+    generator: str | None = None
+    p_value: float
+    density_version: str
+
+
+class NearestImages(Answer):
+    """The nearest images, the nearest first."""
+
+    model_version: str
+    data: list[Neighbour]
+
+
 class Generator(Answer):
     """A known generator and what was attributed to it for this tenant."""
 

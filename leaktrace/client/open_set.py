@@ -1,161 +1,176 @@
 """What a user does about generators that the model does not know: look at candidates, name them, take it back.
 
-A part of the client, reached as `client.open_set`; it speaks through the client's own transport.
+Reached as `open_set` of both clients; see `methods`. Refits and promotions concern everybody, and need a key that may.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-from uuid import uuid4
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from leaktrace.client.answers import Candidate, Density, Enrolment, read_answer
+from leaktrace.client.answers import Answer, Candidate, Density, Enrolment
 from leaktrace.client.errors import WaitTimedOut
+from leaktrace.client.flows import Flow, Pause, Series
+from leaktrace.client.methods import Part, SenderT, iterated, once, shared
 from leaktrace.client.open_set_answers import DriftReport, Refit, ShadowImage, ShadowReport
-from leaktrace.client.polling import page_params
-from leaktrace.client.transport import Transport, json_of
 
 PAUSE_SECONDS = 1.0
+DecidedT = TypeVar("DecidedT", Enrolment, Refit)
 
 
-class OpenSet:
+class RolledBack(Answer):
+    """The density that judges from now on; None: everybody's."""
+
+    version: str | None
+
+
+class Examples(Answer):
+    """Images that an enrolled generator was made of; `count` is how many there are in all."""
+
+    count: int
+    data: list[str]
+
+
+class OpenSet(Part[SenderT]):
     """Candidates, enrolments and densities of the key's tenant."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._transport, self._sleep, self._clock = transport, sleep, clock
-
-    def candidates(self) -> list[Candidate]:
+    @shared
+    def candidates(self) -> Flow[list[Candidate]]:
         """Groups among the tenant's unseen images that may be generators without a name, the surest first."""
-        return [read_answer(Candidate, entry) for entry in self._read("/v1/generators/candidates")]
+        return self._list(Candidate, "/v1/generators/candidates")
 
-    def medoid(self, candidate_id: str, number: int = 0) -> bytes:
+    @shared
+    def medoid(self, candidate_id: str, number: int = 0) -> Flow[bytes]:
         """A thumbnail (JPEG) of a candidate's most typical images; 0 is the most typical of all."""
-        path = f"/v1/generators/candidates/{candidate_id}/medoids/{number}"
-        return self._transport.request("GET", path).content
+        return self._bytes(f"/v1/generators/candidates/{candidate_id}/medoids/{number}")
 
-    def enrol_candidate(self, candidate_id: str, name: str, *, reason: str) -> Enrolment:
+    @shared
+    def enrol_candidate(self, candidate_id: str, name: str, *, reason: str) -> Flow[Enrolment]:
         """Name the generator of a candidate's images."""
         body = {"of": "candidate", "name": name, "candidate_id": candidate_id, "reason": reason}
-        return self._ask("/v1/generators", body)[0]
+        return self._change_one("/v1/generators", body)
 
-    def enrol_batch(self, batch_id: str, name: str, *, reason: str) -> Enrolment:
+    @shared
+    def enrol_batch(self, batch_id: str, name: str, *, reason: str) -> Flow[Enrolment]:
         """Name the generator that made all images of a batch, at least 50."""
         body = {"of": "batch", "name": name, "batch_id": batch_id, "reason": reason}
-        return self._ask("/v1/generators", body)[0]
+        return self._change_one("/v1/generators", body)
 
-    def merge(self, name: str, *, into: str, reason: str) -> Enrolment:
+    @shared
+    def images(self, name: str, *, limit: int = 100) -> Flow[Examples]:
+        """Ids of images that an enrolled generator was made of, for a split."""
+        return self._ask(Examples, "GET", f"/v1/generators/{name}/images", params={"limit": limit})
+
+    @shared
+    def merge(self, name: str, *, into: str, reason: str) -> Flow[Enrolment]:
         """Make an enrolled generator part of another one."""
-        return self._ask(f"/v1/generators/{name}/merge", {"into": into, "reason": reason})[0]
+        return self._change_one(f"/v1/generators/{name}/merge", {"into": into, "reason": reason})
 
-    def split(self, name: str, image_ids: Sequence[str], *, new_name: str, reason: str) -> list[Enrolment]:
+    @shared
+    def split(
+        self, name: str, image_ids: Sequence[str], *, new_name: str, reason: str
+    ) -> Flow[list[Enrolment]]:
         """Make some images of an enrolled generator another one."""
         body = {"new_name": new_name, "image_ids": list(image_ids), "reason": reason}
-        return self._ask(f"/v1/generators/{name}/split", body)
+        return self._change(f"/v1/generators/{name}/split", body)
 
-    def undo(self, name: str, *, reason: str) -> Enrolment:
+    @shared
+    def undo(self, name: str, *, reason: str) -> Flow[Enrolment]:
         """Take an enrolled generator back."""
-        return self._ask(f"/v1/generators/{name}/undo", {"reason": reason})[0]
+        return self._change_one(f"/v1/generators/{name}/undo", {"reason": reason})
 
-    def enrolments(self) -> list[Enrolment]:
+    @shared
+    def promote(self, name: str, *, reason: str) -> Flow[Enrolment]:
+        """Make a generator that the tenant enrolled everybody's; needs the scope service:admin."""
+        return self._change_one(f"/v1/generators/{name}/promote", {"reason": reason})
+
+    @shared
+    def demote(self, name: str, *, reason: str) -> Flow[Enrolment]:
+        """Take a promotion back; needs the scope service:admin."""
+        return self._change_one(f"/v1/generators/{name}/demote", {"reason": reason})
+
+    @shared
+    def enrolments(self) -> Flow[list[Enrolment]]:
         """What was asked for and what became of it, the newest first."""
-        return [read_answer(Enrolment, entry) for entry in self._read("/v1/generators/enrolments")]
+        return self._list(Enrolment, "/v1/generators/enrolments")
 
-    def wait(self, enrolment_id: str, *, timeout_seconds: float = 60.0) -> Enrolment:
+    @shared
+    def wait(self, enrolment_id: str, *, timeout_seconds: float = 60.0) -> Flow[Enrolment]:
         """The enrolment, once a worker has decided it.
 
         Raises:
             WaitTimedOut: no worker has decided it in time.
         """
-        deadline = self._clock() + timeout_seconds
-        while self._clock() < deadline:
-            for enrolment in self.enrolments():
-                if enrolment.id == enrolment_id and enrolment.is_decided:
-                    return enrolment
-            self._sleep(PAUSE_SECONDS)
-        raise WaitTimedOut(
-            f"enrolment {enrolment_id} was not decided in {timeout_seconds:g} s; is a worker alive?"
+        return self._decided(
+            Enrolment, "/v1/generators/enrolments", enrolment_id, timeout_seconds=timeout_seconds
         )
 
-    def densities(self) -> list[Density]:
+    @shared
+    def densities(self) -> Flow[list[Density]]:
         """Density versions for everybody and the tenant's own, the newest first."""
-        return [read_answer(Density, entry) for entry in self._read("/v1/density")]
+        return self._list(Density, "/v1/density")
 
-    def promote(self, name: str, *, reason: str) -> Enrolment:
-        """Make a generator that the tenant enrolled everybody's; needs the scope service:admin."""
-        return self._ask(f"/v1/generators/{name}/promote", {"reason": reason})[0]
-
-    def demote(self, name: str, *, reason: str) -> Enrolment:
-        """Take a promotion back; needs the scope service:admin."""
-        return self._ask(f"/v1/generators/{name}/demote", {"reason": reason})[0]
-
-    def refits(self) -> list[Refit]:
+    @shared
+    def refits(self) -> Flow[list[Refit]]:
         """The looks at the density for everybody, the newest first, also those that changed nothing."""
-        return [read_answer(Refit, entry) for entry in self._read("/v1/density/refits")]
+        return self._list(Refit, "/v1/density/refits")
 
-    def ask_refit(self, *, reason: str) -> Refit:
+    @shared
+    def ask_refit(self, *, reason: str) -> Flow[Refit]:
         """Have the density for everybody fitted again now; needs the scope service:admin."""
-        return read_answer(Refit, json_of(self._send("/v1/density/refits", {"reason": reason})))
+        return self._ask_once(Refit, "/v1/density/refits", {"reason": reason})
 
-    def promote_density(self, version: str, *, reason: str) -> Refit:
+    @shared
+    def promote_density(self, version: str, *, reason: str) -> Flow[Refit]:
         """Let a density in shadow, or one that answered before, answer everybody; needs the scope service:admin."""
-        path = f"/v1/density/{version}/promote"
-        return read_answer(Refit, json_of(self._send(path, {"reason": reason})))
+        return self._ask_once(Refit, f"/v1/density/{version}/promote", {"reason": reason})
 
-    def wait_for_refit(self, refit_id: str, *, timeout_seconds: float = 60.0) -> Refit:
+    @shared
+    def wait_for_refit(self, refit_id: str, *, timeout_seconds: float = 60.0) -> Flow[Refit]:
         """The refit or promotion that was asked for, once a worker has decided it.
 
         Raises:
             WaitTimedOut: no worker has decided it in time.
         """
-        deadline = self._clock() + timeout_seconds
-        while self._clock() < deadline:
-            for refit in self.refits():
-                if refit.id == refit_id and refit.is_decided:
-                    return refit
-            self._sleep(PAUSE_SECONDS)
-        raise WaitTimedOut(f"{refit_id} was not decided in {timeout_seconds:g} s; is a worker alive?")
+        return self._decided(Refit, "/v1/density/refits", refit_id, timeout_seconds=timeout_seconds)
 
-    def drift(self) -> DriftReport:
+    @shared
+    def drift(self) -> Flow[DriftReport]:
         """The newest look at whether images still look as they did, with its alarms."""
-        return read_answer(DriftReport, json_of(self._transport.request("GET", "/v1/drift")))
+        return self._ask(DriftReport, "GET", "/v1/drift")
 
-    def shadow(self, version: str) -> ShadowReport:
+    @shared
+    def shadow(self, version: str) -> Flow[ShadowReport]:
         """How often a density in shadow would answer the tenant's images otherwise."""
-        return read_answer(
-            ShadowReport, json_of(self._transport.request("GET", f"/v1/density/{version}/shadow"))
-        )
+        return self._ask(ShadowReport, "GET", f"/v1/density/{version}/shadow")
 
-    def shadow_images(self, version: str, *, changed: bool = True) -> Iterator[ShadowImage]:
+    @iterated
+    def shadow_images(self, version: str, *, changed: bool = True) -> Series[ShadowImage]:
         """The tenant's images that a density in shadow would answer otherwise, or all it judged, the newest first."""
-        path, cursor = f"/v1/density/{version}/shadow/images", None
-        while True:
-            params = page_params(changed=str(changed).lower(), cursor=cursor)
-            page = json_of(self._transport.request("GET", path, params=params))
-            yield from (read_answer(ShadowImage, entry) for entry in page["data"])
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        path = f"/v1/density/{version}/shadow/images"
+        return self._pages(ShadowImage, path, changed=str(changed).lower())
 
-    def roll_back(self, *, reason: str, shared: bool = False) -> str | None:
-        """Go back to the density before; returns it, or None where everybody's judges the tenant's images again.
+    @shared
+    def roll_back(self, *, reason: str, shared: bool = False) -> Flow[str | None]:
+        """Go back to the density before; gives it, or None where everybody's judges the tenant's images again.
 
         `shared` does so for everybody and needs the scope service:admin.
         """
         body = {"reason": reason, "scope": "shared" if shared else "own"}
-        document = json_of(self._send("/v1/density/rollback", body))
-        version = document["version"]
-        return None if version is None else str(version)
+        return (yield from self._ask_once(RolledBack, "/v1/density/rollback", body)).version
 
-    def _ask(self, path: str, body: dict[str, Any]) -> list[Enrolment]:
-        return [read_answer(Enrolment, entry) for entry in json_of(self._send(path, body))["data"]]
+    def _change(self, path: str, body: dict[str, Any]) -> Flow[list[Enrolment]]:
+        return self._list(Enrolment, path, method="POST", json=body, headers=once())
 
-    def _read(self, path: str) -> list[Any]:
-        return list(json_of(self._transport.request("GET", path)).get("data", []))
+    def _change_one(self, path: str, body: dict[str, Any]) -> Flow[Enrolment]:
+        return (yield from self._change(path, body))[0]
 
-    def _send(self, path: str, body: dict[str, Any]) -> Any:
-        return self._transport.request("POST", path, json=body, headers={"Idempotency-Key": str(uuid4())})
+    def _decided(
+        self, kind: type[DecidedT], path: str, wanted: str, *, timeout_seconds: float
+    ) -> Flow[DecidedT]:
+        """Ask for a listing until the entry with the id `wanted` is decided."""
+        deadline = self._sender.clock() + timeout_seconds
+        while self._sender.clock() < deadline:
+            for entry in (yield from self._list(kind, path)):
+                if entry.id == wanted and entry.is_decided:
+                    return entry
+            yield Pause(PAUSE_SECONDS)
+        raise WaitTimedOut(f"{wanted} was not decided in {timeout_seconds:g} s; is a worker alive?")

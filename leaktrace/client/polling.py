@@ -1,11 +1,10 @@
 """Waiting for a batch: asks as often as the service wishes, and asks cheaply.
 
 Unchanged batches are answered with 304 by their ETag. The state between two questions is in `Poll`, which sends
-nothing itself, so that a client of another kind can use it.
+nothing itself, so that both kinds of client use it.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
@@ -35,12 +34,3 @@ class Poll:
             self.etag = response.headers.get("etag")
             self.headers = {"If-None-Match": self.etag} if self.etag else {}
         return self.batch
-
-
-def page_params(**filters: Any) -> dict[str, str | int]:
-    """The query of a page: the filters that are set."""
-    return {
-        name: value if isinstance(value, int) else str(value)
-        for name, value in filters.items()
-        if value is not None
-    }

@@ -1,77 +1,137 @@
-"""Results as a stream: NDJSON whose last line counts the others, or CSV.
+"""Results as a stream: NDJSON whose last line counts the others, CSV, or Parquet.
 
-A stream that breaks off must not pass for a short one: NDJSON is checked against its end line, CSV by the framing of
-HTTP. Knows nothing of pages.
+A stream that breaks off must not pass for a short one: NDJSON is checked against its end line, the others by the
+framing of HTTP. Knows nothing of pages.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import httpx
 
+from leaktrace.client.answers import Result, read_answer
 from leaktrace.client.errors import ResultsTruncated, UnexpectedAnswer
-from leaktrace.client.polling import page_params
-from leaktrace.client.transport import Transport
+from leaktrace.client.flows import Flow, NextChunk, Request, Sender, Series
+from leaktrace.client.methods import given
 
-ExportFormat = Literal["ndjson", "csv"]
-CONTENT_TYPES: dict[ExportFormat, str] = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
+ExportFormat = Literal["ndjson", "csv", "parquet"]
+CONTENT_TYPES: dict[ExportFormat, str] = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
+LONGEST_END_BYTES = 200
+
+
+@dataclass
+class Lines:
+    """Cuts a stream into lines, each with its newline, and tells whether it was whole.
+
+    With `counted` the last line has to be an end line with the right count.
+    """
+
+    counted: bool
+    received: int = 0
+    has_ended: bool = False
+    _rest: bytes = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in this piece; an empty one is the end of the stream.
+
+        Raises:
+            ResultsTruncated: the stream broke off, or its end line counts otherwise.
+        """
+        if not chunk:
+            self._finish()
+            return []
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        return [line + b"\n" for line in whole if self._take(line)]
+
+    def _take(self, line: bytes) -> bool:
+        if self.has_ended:
+            return False
+        end = end_count(line) if self.counted else None
+        if end is None:
+            self.received += 1
+        elif end != self.received:
+            raise ResultsTruncated(received=self.received, announced=end)
+        else:
+            self.has_ended = True
+        return True
+
+    def _finish(self) -> None:
+        if self._rest or (self.counted and not self.has_ended):
+            raise ResultsTruncated(received=self.received)
+        self.has_ended = True
+
+
+@dataclass
+class Pieces:
+    """Passes a stream on as it comes."""
+
+    received: int = 0
+    has_ended: bool = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The piece; an empty one is the end of the stream."""
+        self.has_ended = not chunk
+        return [chunk] if chunk else []
 
 
 def export_lines(
-    transport: Transport, form: ExportFormat, *, batch_id: str, fdr: float | None = None
-) -> Iterator[bytes]:
-    """The lines as the service writes them, each with its newline; raises ResultsTruncated when they break off."""
-    path = f"/v1/batches/{batch_id}/results"
-    headers = {"Accept": CONTENT_TYPES[form]}
-    with transport.stream(path, params=page_params(format=form, fdr=fdr), headers=headers) as response:
-        lines = _whole_lines(response)
-        yield from (checked_lines(lines) if form == "ndjson" else lines)
+    sender: Sender, form: ExportFormat, *, batch_id: str, fdr: float | None = None
+) -> Series[bytes]:
+    """The lines as the service writes them, pieces of Parquet; raises ResultsTruncated when they break off."""
+    request = Request(
+        method="GET",
+        path=f"/v1/batches/{batch_id}/results",
+        params=given(format=form, fdr=fdr),
+        headers={"Accept": CONTENT_TYPES[form]},
+        stream=True,
+    )
+    lines = Pieces() if form == "parquet" else Lines(counted=form == "ndjson")
+    streamed = list[httpx.Response]()
+
+    def flows() -> Iterator[Flow[Iterable[bytes]]]:
+        yield _open(sender, request, streamed)
+        while not lines.has_ended:
+            yield _read_on(streamed[0], lines)
+
+    return Series(flows(), streamed=streamed)
 
 
-def checked_lines(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Pass NDJSON lines on; raises ResultsTruncated unless the last is an end line whose count is right."""
-    received = 0
-    for line in lines:
-        end = _end_count(line)
-        if end is None:
-            received += 1
-        elif end != received:
-            raise ResultsTruncated(received=received, announced=end)
-        yield line
-        if end is not None:
-            return
-    raise ResultsTruncated(received=received)
+def stream_results(sender: Sender, batch_id: str) -> Series[Result]:
+    """The results in one NDJSON answer, without its end line."""
+    exported = export_lines(sender, "ndjson", batch_id=batch_id)
+
+    def parsed(flow: Flow[Iterable[bytes]]) -> Flow[Iterable[Result]]:
+        lines = yield from flow
+        return [read_answer(Result, _parsed(line)) for line in lines if end_count(line) is None]
+
+    return Series((parsed(flow) for flow in exported.flows), streamed=exported.streamed)
 
 
-def result_documents(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The results in checked NDJSON lines, without the end line."""
-    for line in checked_lines(lines):
-        if _end_count(line) is None:
-            yield _parsed(line)
-
-
-def _whole_lines(response: httpx.Response) -> Iterator[bytes]:
-    """Lines with their newline; a last one without it was cut off."""
-    received, rest = 0, b""
-    try:
-        for chunk in response.iter_bytes():
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                yield line + b"\n"
-                received += 1
-    except httpx.TransportError as error:
-        raise ResultsTruncated(received=received) from error
-    if rest:
-        raise ResultsTruncated(received=received)
-
-
-def _end_count(line: bytes) -> int | None:
+def end_count(line: bytes) -> int | None:
     """The count on an end line, None for any other; only short lines are parsed to find out."""
-    if len(line) > 200 or b'"end"' not in line:
+    if len(line) > LONGEST_END_BYTES or b'"end"' not in line:
         return None
     document = _parsed(line)
     return int(document.get("count", -1)) if document.get("type") == "end" else None
+
+
+def _open(sender: Sender, request: Request, streamed: list[httpx.Response]) -> Flow[Iterable[bytes]]:
+    streamed.append((yield from sender.exchange(request)))
+    return ()
+
+
+def _read_on(response: httpx.Response, lines: Lines | Pieces) -> Flow[Iterable[bytes]]:
+    try:
+        chunk: bytes = yield NextChunk(response)
+    except httpx.TransportError as error:
+        raise ResultsTruncated(received=lines.received) from error
+    return lines.feed(chunk)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -1,13 +1,11 @@
-"""Sends requests to the service and sends them again where that is safe and may help.
+"""One exchange with the service: which requests are sent again, when, and which errors its refusals are.
 
-Every request is built anew for each try, since the files of an upload can be read only once. Broken connections and
-the statuses of `retrying` are tried again; everything else that is not a success raises. Knows no endpoint.
+Written as a flow, so that both senders keep the same rules. Broken connections and the statuses of `retrying` are tried
+again; everything else that is not a success raises. Knows no endpoint.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from itertools import count
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import httpx
 
 from leaktrace.client.errors import ApiProblem, ServiceUnreachable, UnexpectedAnswer
+from leaktrace.client.flows import Flow, Pause, Request
 from leaktrace.client.retrying import RETRIED_STATUSES, RetryRules, retry_after_seconds
 from leaktrace.errors import InvalidInput
 
@@ -24,75 +23,37 @@ ANSWER_SECONDS = 120.0
 FIRST_CONTACT_SECONDS = 3.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 NOT_RETRIED = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+CHUNKS = "leaktrace.chunks"  # where a sender keeps how far it has read in an answer
+TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
 
 
 class Transport:
-    """An HTTP connection pool to one service under one key. May be used by several threads."""
+    """What is known of one service under one key, whoever sends."""
 
     def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        rules: RetryRules,
-        http_transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], object] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, url: str, key: str, *, rules: RetryRules | None = None, clock: Callable[[], float] | None = None
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise InvalidInput(f"{url!r} is no address of a service; it starts with http:// or https://")
         self.url = url.rstrip("/")
-        self._closed = threading.Event()
-        self._rules, self._clock = rules, clock
-        self._sleep = sleep or self._closed.wait
-        self._has_answered = False
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}", "User-Agent": f"leaktrace/{version('leaktrace')}"},
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            transport=http_transport,
-            trust_env=may_use_proxy(url),
-        )
+        self.clock = clock or time.monotonic
+        self._key, self._rules = key, rules or RetryRules()
+        self._has_answered = self._is_closed = False
 
-    def close(self) -> None:
-        """Close the pool, and end the waits of other threads; the transport cannot be used afterwards."""
-        self._closed.set()
-        self._http.close()
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Any = None,
-        params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        """Send one request with a small body and return the whole answer (2xx or 304).
+    def exchange(self, request: Request) -> Flow[httpx.Response]:
+        """Send a request, again where that may help; gives the answer (2xx or 304).
 
         Raises:
             ApiProblem: the service refused it. ServiceUnreachable: it did not answer in the time that is allowed.
         """
-
-        def build() -> httpx.Request:
-            return self._http.build_request(method, path, json=json, params=params, headers=headers)
-
-        return self.send(build)
-
-    def build_upload(self, path: str, *, files: list[tuple[str, Any]]) -> httpx.Request:
-        """A multipart request that reads the open files piece by piece while it is sent."""
-        return self._http.build_request("POST", path, files=files)
-
-    def send(self, build: Callable[[], httpx.Request], *, stream: bool = False) -> httpx.Response:
-        """Send what `build` makes, again where that may help; see `request` for what it raises."""
-        started = self._clock()
+        started = self.clock()
         for attempt in count(1):
-            if self._closed.is_set():
+            if self._is_closed:
                 raise ServiceUnreachable("the client was closed while it was sending")
             try:
-                response = self._http.send(build(), stream=stream)
+                response: httpx.Response = yield request
             except httpx.TransportError as error:
-                self._wait_or_raise(error, attempt, started=started)
+                yield Pause(self._wait_or_raise(error, attempt, started=started))
                 continue
             self._has_answered = True
             if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
@@ -100,27 +61,16 @@ class Transport:
             wait = self._wait_after(response, attempt, started=started)
             if wait is None:
                 raise problem_of(response)
-            response.close()
-            self._sleep(wait)
+            yield Pause(wait)
         raise AssertionError("unreachable")  # count() does not end
 
-    @contextmanager
-    def stream(
-        self, path: str, *, params: Mapping[str, str | int], headers: Mapping[str, str]
-    ) -> Iterator[httpx.Response]:
-        """GET an answer whose body is read piece by piece inside the block."""
+    def service_options(self) -> dict[str, Any]:
+        """How a connection pool to the service is made."""
+        headers = {"Authorization": f"Bearer {self._key}", **user_agent()}
+        return {"base_url": self.url, "headers": headers, "timeout": TIMEOUT, **proxies(self.url)}
 
-        def build() -> httpx.Request:
-            return self._http.build_request("GET", path, params=params, headers=headers)
-
-        response = self.send(build, stream=True)
-        try:
-            yield response
-        finally:
-            response.close()
-
-    def _wait_or_raise(self, error: httpx.TransportError, attempt: int, *, started: float) -> None:
-        elapsed = self._clock() - started
+    def _wait_or_raise(self, error: httpx.TransportError, attempt: int, *, started: float) -> float:
+        elapsed = self.clock() - started
         wait = self._rules.wait_before_retry(attempt, elapsed_seconds=elapsed)
         new_and_silent = not self._has_answered and elapsed > FIRST_CONTACT_SECONDS
         if wait is None or new_and_silent or isinstance(error, NOT_RETRIED):
@@ -128,7 +78,7 @@ class Transport:
             raise ServiceUnreachable(
                 f"the service at {self.url} does not answer ({reason}); check that it runs, and the address"
             ) from error
-        self._sleep(wait)
+        return wait
 
     def _wait_after(self, response: httpx.Response, attempt: int, *, started: float) -> float | None:
         asked = retry_after_seconds(response.headers)
@@ -138,20 +88,36 @@ class Transport:
         )
         if not may_help:
             return None
-        elapsed = self._clock() - started
+        elapsed = self.clock() - started
         return self._rules.wait_before_retry(attempt, elapsed_seconds=elapsed, retry_after=asked)
 
 
-def may_use_proxy(url: str) -> bool:
+def store_options(url: str) -> dict[str, Any]:
+    """How a connection pool to the object store is made, which gets no key: its forms are signed."""
+    return {"headers": user_agent(), "timeout": TIMEOUT, **proxies(url)}
+
+
+def proxies(url: str) -> dict[str, bool]:
     """Whether the environment's proxies apply: they have no way to this machine itself."""
-    return httpx.URL(url).host not in LOOPBACK
+    return {"trust_env": httpx.URL(url).host not in LOOPBACK}
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what a pool of connections is for."""
+    parts = httpx.URL(url)
+    return f"{parts.scheme}://{parts.netloc.decode()}"
+
+
+def user_agent() -> dict[str, str]:
+    """By which the service knows the client."""
+    return {"User-Agent": f"leaktrace/{version('leaktrace')}"}
 
 
 def problem_of(response: httpx.Response) -> Exception:
-    """The error that a refusing answer stands for."""
+    """The error that a refusing answer, which has been read, stands for."""
     try:
-        document = response.json() if response.is_closed else _read_json(response)
-    except (ValueError, httpx.TransportError):
+        document = response.json()
+    except ValueError:
         document = None
     if isinstance(document, dict) and response.is_error:
         return ApiProblem(document, status=response.status_code)
@@ -161,12 +127,6 @@ def problem_of(response: httpx.Response) -> Exception:
     return UnexpectedAnswer(
         f"{response.url} answered {response.status_code}; check the address of the service"
     )
-
-
-def _read_json(response: httpx.Response) -> Any:
-    response.read()
-    response.close()
-    return response.json()
 
 
 def json_of(response: httpx.Response) -> Any:

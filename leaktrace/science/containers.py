@@ -56,8 +56,7 @@ def is_cut_short(data: bytes, image_format: str) -> bool:
     if image_format == "WEBP":
         return len(data) < 8 or int.from_bytes(data[4:8], "little") + 8 > len(data)
     if image_format in ("AVIF", "HEIF"):
-        last = max((end for _, _, end in _boxes(data)), default=0)
-        return last != len(data)  # past the data: cut inside a box; before its end: inside a box's header
+        return _boxes_are_cut_short(data)
     if image_format == "JPEG":
         return data.rfind(b"\xff\xd9") < 0
     if image_format == "TIFF":
@@ -75,6 +74,15 @@ def _png_is_cut_short(data: bytes) -> bool:
         if kind == b"IEND":
             return at > len(data)
     return True
+
+
+def _boxes_are_cut_short(data: bytes) -> bool:
+    boxes = list(_boxes(data))
+    last = boxes[-1][2] if boxes else 0
+    if last != len(data):  # past the data: cut inside a box; before its end: inside a box's header
+        return True
+    # Cut between two boxes: the coded picture stands in a box of its own, behind all others, or else in `meta`.
+    return not any(kind == b"mdat" or b"idat" in data[start:end] for kind, start, end in boxes)
 
 
 def _tiff_is_cut_short(data: bytes) -> bool:

@@ -104,3 +104,20 @@ def test_keys_are_listed_without_secrets(service: Service) -> None:
     _, _, public_id, secret = key.split("_", 3)
     assert public_id in shown
     assert secret not in shown
+
+
+def test_webhook_is_made_tried_and_removed(service: Service) -> None:
+    made = service.command(
+        "webhooks", "create", "https://hooks.invalid/leaktrace", "--event", "batch.finished"
+    )
+    webhook_id = made.output.split("webhook ", 1)[1].split(";")[0]
+    message_id = service.command("webhooks", "test", webhook_id).output.split()[-1]
+    listed = service.command("webhooks", "list").output
+    sent = service.command("webhooks", "deliveries", webhook_id).output
+    replayed = service.command("webhooks", "replay", webhook_id, "--hours", "1")
+    assert "whsec_" in made.output
+    assert (webhook_id in listed, "whsec_" in listed, message_id[:4]) == (True, False, "msg_")
+    assert "webhook.test" in sent
+    assert (replayed.exit_code, "sent again" in replayed.output) == (0, True)
+    assert service.command("webhooks", "delete", webhook_id).exit_code == 0
+    assert service.command("webhooks", "show", webhook_id).exit_code == 1

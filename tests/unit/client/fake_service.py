@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from leaktrace.client import Client, RetryRules
+from leaktrace.client import AsyncClient, Client, RetryRules
 
 CREATED_AT = "2026-01-05T09:30:00Z"
 
@@ -45,10 +45,24 @@ class FakeService:
         return Client(
             "http://service.test",
             "lk_live_test",
-            http_transport=httpx.MockTransport(self.answer),
+            http_transport=options.pop("http_transport", httpx.MockTransport(self.answer)),
             sleep=self.waits.append,
             clock=clock,
             rules=options.pop("rules", RetryRules()),
+        )
+
+    def async_client(self) -> AsyncClient:
+        """The same for an event loop."""
+
+        async def sleep(seconds: float) -> None:
+            self.waits.append(seconds)
+
+        return AsyncClient(
+            "http://service.test",
+            "lk_live_test",
+            http_transport=httpx.MockTransport(self.answer),
+            sleep=sleep,
+            clock=lambda: sum(self.waits),
         )
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -120,10 +134,12 @@ class FakeService:
         if request.url.params.get("format") == "ndjson":
             lines = self.ndjson if self.ndjson is not None else ndjson(self.results)
             return httpx.Response(200, content=lines)
+        waiting = [_waiting(file) for file in self.files.values()] if self.state == "uploading" else []
+        found = self.results or waiting
         start = int(request.url.params.get("cursor", 0))
         end = start + self.page_size
-        following = str(end) if end < len(self.results) else None
-        return httpx.Response(200, json={"data": self.results[start:end], "next_cursor": following})
+        following = str(end) if end < len(found) else None
+        return httpx.Response(200, json={"data": found[start:end], "next_cursor": following})
 
 
 def read_parts(request: httpx.Request) -> list[ReceivedFile]:
@@ -167,6 +183,12 @@ def result(custom_id: str, **changes: Any) -> dict[str, Any]:
     } | changes.pop("attribution", {})
     base = {"type": "result", "item_id": "i", "batch_id": "b1", "custom_id": custom_id, "state": "succeeded"}
     return base | {"attribution": attribution} | changes
+
+
+def _waiting(file: ReceivedFile) -> dict[str, Any]:
+    sha256 = hashlib.sha256(file.content).hexdigest()
+    image = {"id": f"image-{file.custom_id}", "sha256": sha256, "size_bytes": len(file.content)}
+    return result(file.custom_id, state="pending") | {"attribution": None, "image": image}
 
 
 def ndjson(results: list[dict[str, Any]], *, count: int | None = None) -> bytes:

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaktrace.client import UnusableFile, UploadFile, files_in
@@ -141,6 +141,7 @@ def test_broken_archive_is_named(tmp_path: Path, write: Writer, name: str) -> No
 
 
 @both_kinds
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 400))
 def test_damage_never_escapes(
     tmp_path_factory: pytest.TempPathFactory, write: Writer, name: str, junk: bytes, at: int

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaktrace.client import ApiProblem, UnusableFile, UploadFile
@@ -81,6 +81,7 @@ def test_name_with_newline_is_refused() -> None:
     assert (answer.error.code, service.requests) == ("invalid_custom_id", [])
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=60))
 def test_custom_id_arrives_unchanged(custom_id: str) -> None:
     service = FakeService()
@@ -125,12 +126,14 @@ sized = st.lists(st.integers(min_value=0, max_value=500), max_size=60).map(
 )
 
 
+@settings(deadline=None)
 @given(sized, st.integers(1, 8), st.integers(1, 600))
 def test_groups_keep_every_file(given_files: list[UploadFile], max_files: int, max_bytes: int) -> None:
     groups = list(group_files(given_files, max_files=max_files, max_bytes=max_bytes))
     assert [file for group in groups for file in group] == given_files
 
 
+@settings(deadline=None)
 @given(sized, st.integers(1, 8), st.integers(1, 600))
 def test_groups_stay_within_limits(given_files: list[UploadFile], max_files: int, max_bytes: int) -> None:
     for group in group_files(given_files, max_files=max_files, max_bytes=max_bytes):

@@ -82,6 +82,12 @@ def test_any_cut_is_refused(image_format: str, kept: float) -> None:
     assert outcome(data[: int(len(data) * kept)]) in {"truncated", "unsupported_format", "empty"}
 
 
+@pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
+def test_cut_between_boxes_is_refused(image_format: str) -> None:
+    data = valid(image_format)
+    assert outcome(data[: data.index(b"mdat") - 4]) == "truncated"
+
+
 @given(image_format=st.sampled_from(FORMATS), tail=st.binary(min_size=1, max_size=64))
 @settings(max_examples=60, deadline=None)
 def test_trailing_bytes_are_answered(image_format: str, tail: bytes) -> None:

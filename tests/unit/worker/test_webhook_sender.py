@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -130,6 +131,18 @@ def test_checked_address_is_connected_to(receiver: Receiver) -> None:
         *(True, f"changing.example:{receiver.port}"),
         "10.0.0.1",  # the second answer was never asked for
     )
+
+
+def test_slow_look_up_is_given_up() -> None:
+    found = threading.Event()
+
+    def resolve(_host: str, _port: int) -> list[Address]:
+        found.wait()
+        return [ip_address("127.0.0.1")]
+
+    tried = WebhookSender(rules=LOOPBACK, seconds=0.2, resolve=resolve).send(due("https://slow.example/"))
+    found.set()
+    assert (tried.status, tried.error, tried.milliseconds < 1500) == (None, "no answer within 0.2 s", True)
 
 
 def test_unknown_name_is_an_outcome() -> None:
