@@ -55,7 +55,7 @@ STATUS: list[Any] = [
                 "id": "worker-1",
                 "alive": True,
                 "device": "cpu",
-                "model_version": "starter-d0d808656b6e",
+                "model_version": "starter-3b720dc90e97",
                 "density_version": "starter-density-a8bb64d0d12f",
                 "started_at": EXAMPLE_TIME,
                 "seen_at": EXAMPLE_TIME,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.examples import EXAMPLE_TIME
 
 MODEL: dict[str, Any] = {
-    "version": "starter-d0d808656b6e",
+    "version": "starter-3b720dc90e97",
     "is_serving": True,
     "classes": ["real", "sd-2.1", "sdxl-1.0"],
     "embedding_dim": 128,

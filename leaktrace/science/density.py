@@ -1,8 +1,8 @@
 """Open-set density: how unlike each known generator an embedding is, with a guaranteed false-alarm rate.
 
-Novelty is -log density under one class's own density, plus the log density of a background where there is one, so
-higher always means less like that class. It becomes a p-value by comparison with calibration images of the same class
-that the density has never seen. Knows nothing of images, networks or verdicts.
+Novelty is -log density under one class's own density, so higher always means less like that class. It becomes a
+p-value by comparison with calibration images of the same class that the density has never seen. Knows nothing of
+images, networks or verdicts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from leaktrace.science.conformal import images_needed, p_values
 from leaktrace.science.density_file import (
-    Background,
     CalibrationSet,
     DensityParts,
     DensityUnusable,
@@ -23,12 +22,7 @@ from leaktrace.science.density_file import (
     pack,
     unpack,
 )
-from leaktrace.science.embedding_sets import (
-    check_sets,
-    checked_background,
-    checked_embeddings,
-    checked_labelled,
-)
+from leaktrace.science.embedding_sets import check_sets, checked_embeddings, checked_labelled
 from leaktrace.science.estimators import make_estimator
 from leaktrace.science.log_density import LogDensity
 from leaktrace.science.scales import EmbeddingScale
@@ -57,14 +51,11 @@ class OpenSetDensity(BaseEstimator):
     ----------
     classes_ : (K,) str ; bandwidths_ : (K,) ; calibration_counts_ : (K,) int ; smallest_p_ : (K,) 1 / (n_c + 1)
     scale_ : EmbeddingScale ; densities_ : K estimators
-    background_density_ : one more estimator, or None ; background_floor_ : the least log density it may add
     calibration_scores_ : K sorted arrays of novelty
     calibration_ : the calibration images themselves, when their gates were given, or None
     head_ : prototypes and temperature of the classes that were enrolled after training, or None
     joined_ : rows of embeddings that joined the known ones later; they have no say in scales and bandwidths
     facts_ : what a file that it was read from says of preprocessing, code and data, or None
-
-    Source of the background: the likelihood ratio of Ren et al. 2019, arXiv 1906.02845.
     """
 
     def __init__(
@@ -90,12 +81,10 @@ class OpenSetDensity(BaseEstimator):
         calibration_embeddings: ArrayLike,
         calibration_labels: ArrayLike,
         calibration_gates: ArrayLike | None = None,
-        background: ArrayLike | None = None,
     ) -> Self:
         """Fit on known embeddings (N, D) and calibrate on others (M, D) of the same classes, in float32.
 
-        With their gates (M, D) the calibration images are kept, which an enrolment and a refit need. `background`
-        (S, D) are embeddings of what no known generator makes; novelty is then measured against them.
+        With their gates (M, D) the calibration images are kept, which an enrolment and a refit need.
 
         Raises ValueError when shapes, classes or values do not fit, or when the two sets share an embedding.
         """
@@ -109,12 +98,8 @@ class OpenSetDensity(BaseEstimator):
         self.joined_: tuple[int, ...] = ()
         self.facts_: Mapping[str, Any] | None = None
         self._fit_densities(known, known_labels, classes=classes, bandwidths=None)
-        self._fit_background(
-            None if background is None else checked_background(background, dimensions=known.shape[1]),
-            bandwidth=None,
-        )
         self.calibration_scores_ = [
-            np.sort(self._novelty(calibration[calibration_of == name], [self.densities_[index]])[:, 0])
+            np.sort(self._novelty_of(calibration[calibration_of == name], index))
             for index, name in enumerate(classes)
         ]
         self._keep_calibration(calibration, calibration_of, calibration_gates)
@@ -132,13 +117,14 @@ class OpenSetDensity(BaseEstimator):
             self.calibration_ = CalibrationSet(embeddings, kept, np.searchsorted(self.classes_, labels))
 
     def novelty(self, embeddings: ArrayLike) -> Floats:
-        """Novelty (B, K) in nats of embeddings (B, D): higher means less like that class."""
+        """-log density (B, K) in nats of embeddings (B, D): higher means less like that class."""
         check_is_fitted(self)
         checked = checked_embeddings(embeddings, name="given")
         dimensions = len(self.scale_.mean_)
         if checked.shape[1] != dimensions:
             raise ValueError(f"embeddings have {checked.shape[1]} dimensions; {dimensions} were fitted")
-        return self._novelty(checked, self.densities_)
+        columns = [self._novelty_of(checked, index) for index in range(len(self.classes_))]
+        return np.stack(columns, axis=1)  # (B, K)
 
     def scale(self, embeddings: ArrayLike) -> Floats:
         """Embeddings (B, D) in the units of the known ones (B, d): standardised and, if so fitted, whitened."""
@@ -169,8 +155,8 @@ class OpenSetDensity(BaseEstimator):
     def fit_class(self, embeddings: ArrayLike, *, calibration_embeddings: ArrayLike) -> tuple[float, Floats]:
         """Bandwidth and sorted calibration novelty that one more class would have, in the scales fitted here."""
         density = self._estimator(None).fit(self.scale(embeddings))
-        calibration = checked_embeddings(calibration_embeddings, name="calibration")
-        return density.bandwidth_, np.sort(self._novelty(calibration, [density])[:, 0])
+        novelty = _novelty(density, self.scale(calibration_embeddings))
+        return density.bandwidth_, np.sort(novelty)
 
     def to_bytes(self) -> bytes:
         """The fitted density as one safetensors file with a JSON header; nothing in it can be executed."""
@@ -192,7 +178,6 @@ class OpenSetDensity(BaseEstimator):
             head=self.head_,
             joined=self.joined_,
             facts=self.facts_,
-            background=self.background_,
         )
 
     @classmethod
@@ -217,10 +202,6 @@ class OpenSetDensity(BaseEstimator):
             classes=classes,
             bandwidths=parts.bandwidths,
         )
-        if parts.background is None:
-            density._fit_background(None, bandwidth=None)
-        else:
-            density._fit_background(parts.background.embeddings, bandwidth=parts.background.bandwidth)
         density.calibration_scores_ = list(parts.calibration_scores)
         density._count()
         return density
@@ -261,36 +242,13 @@ class OpenSetDensity(BaseEstimator):
             self.estimator, bandwidth=bandwidth, bandwidths=self.bandwidths, folds=self.folds
         )
 
-    def _fit_background(self, embeddings: NDArray[np.float32] | None, *, bandwidth: float | None) -> None:
-        self.background_: Background | None = None
-        self.background_density_: LogDensity | None = None
-        if embeddings is not None:
-            points = self.scale_.transform(embeddings)
-            density = self._estimator(bandwidth).fit(points)
-            self.background_ = Background(embeddings, density.bandwidth_)
-            self.background_density_ = density
-            self.background_floor_ = self._least_likely(points, bandwidth=density.bandwidth_)
-
-    def _least_likely(self, points: Floats, *, bandwidth: float) -> float:
-        """The lowest log density of any point under the half that it is not in."""
-        halves = (points[::2], points[1::2])
-        scores = [
-            self._estimator(bandwidth).fit(known).score_samples(asked)
-            for known, asked in (halves, halves[::-1])
-        ]
-        return float(min(score.min() for score in scores))
-
-    def _novelty(self, embeddings: NDArray[np.float32], densities: Sequence[LogDensity]) -> Floats:
-        """Novelty (B, K) under each of K densities."""
-        points = self.scale_.transform(embeddings)
-        novelty = -np.stack([density.score_samples(points) for density in densities], axis=1)
-        if self.background_density_ is not None:
-            # Far from everything the ratio of two vanishing densities says nothing: there only -log p counts.
-            against = np.maximum(self.background_density_.score_samples(points), self.background_floor_)
-            novelty += against[:, None]
-        rounded: Floats = np.round(novelty, _NOVELTY_DECIMALS)
-        return rounded
+    def _novelty_of(self, embeddings: NDArray[np.float32], index: int) -> Floats:
+        return _novelty(self.densities_[index], self.scale_.transform(embeddings))
 
     def _count(self) -> None:
         self.calibration_counts_ = np.array([len(scores) for scores in self.calibration_scores_])
         self.smallest_p_: Floats = 1 / (self.calibration_counts_ + 1)
+
+
+def _novelty(density: LogDensity, points: Floats) -> Floats:
+    return np.round(-density.score_samples(points), _NOVELTY_DECIMALS)

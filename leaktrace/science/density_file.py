@@ -18,18 +18,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from leaktrace.errors import Unavailable
-from leaktrace.science.embedding_sets import checked_background
 from leaktrace.science.estimators import ESTIMATORS
 
 _FORMAT = "leaktrace-density-1"
 # A file names its estimator only when it is another one, so that a stored density keeps its bytes and its hash.
 _UNNAMED_ESTIMATOR = "kde"
-# What not every density has: a background, and what an enrolment and a refit need beyond a verdict.
+# What an enrolment and a refit need beyond a verdict; a density without them still judges.
 _OPTIONAL_ARRAYS: dict[str, np.dtype[Any]] = {
     "calibration_embeddings": np.dtype(np.float32),
     "calibration_gates": np.dtype(np.float32),
     "enrolled_prototypes": np.dtype(np.float32),
-    "background_embeddings": np.dtype(np.float32),
     "joined": np.dtype(np.int64),
 }
 _ARRAYS: dict[str, np.dtype[Any]] = {
@@ -70,14 +68,6 @@ class CalibrationSet:
 
 
 @dataclass(frozen=True)
-class Background:
-    """Embeddings (S, D) of what no known generator makes, and the bandwidth of their density."""
-
-    embeddings: NDArray[np.float32]
-    bandwidth: float
-
-
-@dataclass(frozen=True)
 class DensityParts:
     """What a density is made of: `labels` (N,) index `classes`; sorted calibration scores, one array a class.
 
@@ -97,7 +87,6 @@ class DensityParts:
     calibration_scores: tuple[NDArray[np.float64], ...]
     calibration: CalibrationSet | None = None
     head: EnrolledHead | None = None
-    background: Background | None = None
     joined: tuple[int, ...] = ()
     facts: Mapping[str, Any] | None = None
 
@@ -134,9 +123,6 @@ def pack(parts: DensityParts) -> bytes:
         card["offsets"] = list(parts.head.offsets)
         card["temperature"] = parts.head.temperature
         arrays["enrolled_prototypes"] = np.ascontiguousarray(parts.head.prototypes)
-    if parts.background is not None:
-        card["background_bandwidth"] = parts.background.bandwidth
-        arrays["background_embeddings"] = np.ascontiguousarray(parts.background.embeddings)
     packed: bytes = save(arrays, metadata={"density": json.dumps(card, sort_keys=True)})
     return packed
 
@@ -158,7 +144,6 @@ def unpack(data: bytes) -> DensityParts:
             calibration_scores=_per_class(arrays["calibration_scores"], counts),
             calibration=_calibration(arrays, counts),
             head=_head(card, arrays),
-            background=_background(card, arrays),
             joined=tuple(arrays.get("joined", np.empty(0, np.int64)).tolist()),
             facts=dict(card["facts"]) if "facts" in card else None,
         )
@@ -218,16 +203,6 @@ def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead
     if not temperature > 0:
         raise ValueError(f"the temperature is {temperature}; it must be positive")
     return EnrolledHead(names, prototypes, offsets, temperature)
-
-
-def _background(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Background | None:
-    if "background_embeddings" not in arrays:
-        return None
-    embeddings, bandwidth = arrays["background_embeddings"], float(card["background_bandwidth"])
-    checked_background(embeddings, dimensions=arrays["embeddings"].shape[-1])
-    if not bandwidth > 0:
-        raise ValueError(f"the background's bandwidth is {bandwidth}; it must be positive")
-    return Background(embeddings, bandwidth)
 
 
 def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None:

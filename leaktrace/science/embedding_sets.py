@@ -6,9 +6,6 @@ Every refusal is a ValueError that names both numbers; nothing is corrected in s
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Each half of a background is a density of its own for a moment, and a density needs 2 points.
-LEAST_BACKGROUND = 4
-
 
 def checked_embeddings(values: ArrayLike, *, name: str) -> NDArray[np.float32]:
     """The values as finite float32 embeddings (N, D)."""
@@ -29,17 +26,6 @@ def checked_labelled(
     if names.shape != (len(embeddings),) or not len(embeddings):
         raise ValueError(f"{len(embeddings)} {name} embeddings came with labels of shape {names.shape}")
     return embeddings, names
-
-
-def checked_background(values: ArrayLike, *, dimensions: int) -> NDArray[np.float32]:
-    """The values as embeddings (S, `dimensions`), at least 4 of them."""
-    embeddings = checked_embeddings(values, name="background")
-    if embeddings.shape[1] != dimensions or len(embeddings) < LEAST_BACKGROUND:
-        raise ValueError(
-            f"the background embeddings have shape {embeddings.shape}; at least {LEAST_BACKGROUND} of "
-            f"{dimensions} dimensions are needed"
-        )
-    return embeddings
 
 
 def check_sets(

@@ -15,6 +15,7 @@ from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.keys import ensure_tenant
 from leaktrace.records.models import ModelVersion
 from leaktrace.records.operators import create_operator
+from leaktrace.science.model_folder import read_card, resolve_folder
 from tests.browser.axe import grave_faults
 from tests.browser.conftest import PASSWORD, NewPage, Service, sign_in
 
@@ -98,7 +99,8 @@ def test_card_shows_figures_with_intervals(new_page: NewPage) -> None:
     page.get_by_role("link", name="Card of starter").click()
     expect(page.get_by_role("heading", name="What it cannot do")).to_be_visible()
     row = page.get_by_role("row", name="Macro AUC").first
-    expect(row).to_contain_text("0.966 (0.956–0.976)")
+    measured = read_card(resolve_folder("starter"))["metrics"]["neutral"]["closed_set"]["macro_auc"]
+    expect(row).to_contain_text("{value:.3f} ({low:.3f}–{high:.3f})".format(**measured))
 
 
 def test_density_is_rolled_back_with_a_reason(laboratory: OpenLaboratory, service: Service) -> None:

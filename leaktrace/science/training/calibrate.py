@@ -1,22 +1,18 @@
-"""The last stage of training: temperature, density, conformal calibration, golden answers; writes the model folder.
+"""Stage three of training: temperature, density, conformal calibration, golden answers; writes the model folder.
 
-The known set of the density is the training split, its background the strangers that were practised on, and the
-calibration set the validation split, which the networks have not seen. The temperature is fitted on validation too;
-p-values come from embeddings alone and do not depend on it. Knows nothing of optimisers.
+The known set of the density is the training split and the calibration set is the validation split, which the networks
+have not seen. The temperature is fitted on validation too; p-values come from embeddings alone and do not depend on
+it. Knows nothing of optimisers.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from leaktrace.science.attributor import Attributor, golden_answers
 from leaktrace.science.density import OpenSetDensity
@@ -34,7 +30,7 @@ from leaktrace.science.model_folder import (
 )
 from leaktrace.science.preprocessing import PreparedImage, Preprocessing, prepare
 from leaktrace.science.temperature import fit_temperature
-from leaktrace.science.training.dataset import FittingSet
+from leaktrace.science.training.dataset import FittingSet, Sample
 
 ALPHA = 0.05
 MIN_PROBABILITY = 0.5
@@ -43,43 +39,25 @@ EMBEDDED_AT_ONCE = 64
 GOLDEN_EMBEDDING_TOLERANCE = 0.05
 GOLDEN_PROBABILITY_TOLERANCE = 0.05
 
-Pixels = NDArray[np.uint8]
 Report = Callable[[str, float, float], None]
-Share = Callable[[float], None]  # how much of one thing is done
 
 
-def prepare_files(files: Sequence[Callable[[], bytes]], preprocessing: Preprocessing) -> list[PreparedImage]:
-    """Read, decode and prepare all files, in order, on two threads. Raises ImageRefused for an unusable file."""
+def prepare_samples(samples: Sequence[Sample], preprocessing: Preprocessing) -> list[PreparedImage]:
+    """Decode and prepare all samples, in order, on two threads. Raises ImageRefused for an unusable file."""
 
-    def prepared(read: Callable[[], bytes]) -> PreparedImage:
-        return prepare(decode(read()), preprocessing)
+    def prepared(sample: Sample) -> PreparedImage:
+        return prepare(decode(sample.path.read_bytes()), preprocessing)
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(prepared, files))
+        return list(pool.map(prepared, samples))
 
 
 def calibrate(
-    model: Model,
-    out: Path,
-    *,
-    fitting: FittingSet,
-    calibration: FittingSet,
-    strangers: Sequence[Pixels] = (),
-    report: Report,
+    model: Model, out: Path, *, fitting: FittingSet, calibration: FittingSet, report: Report
 ) -> dict[str, Any]:
-    """Fit all that follows the networks and write the folder; returns the card.
-
-    `strangers` (H, W, 3) become the density's background; without them it has none.
-    """
-    inference = InferencePass(
-        model, noise_key=noise_key_of(write_model(out, model)), device=choose_device("cpu")
-    )
-    known = _embed(inference, _files(fitting), report=_of("embedding known images", report))
-    held = _embed(inference, _files(calibration), report=_of("embedding to calibrate", report))
-    background = None
-    if strangers:
-        files = [partial(_png, one) for one in strangers]
-        background = _embed(inference, files, report=_of("embedding strangers", report)).embedding.numpy()
+    """Fit all that follows the networks and write the folder; returns the card."""
+    known = _embed(model, out, fitting=fitting, report=report)
+    held = _embed(model, out, fitting=calibration, report=report)
     labels = [model.classes.index(sample.generator) for sample in calibration.samples]
     with torch.inference_mode():
         scores = model.net.head(held.embedding, held.gate)
@@ -91,7 +69,6 @@ def calibrate(
         calibration_embeddings=held.embedding.numpy(),
         calibration_labels=np.array([sample.generator for sample in calibration.samples]),
         calibration_gates=held.gate.numpy(),
-        background=background,
     )
     (out / DENSITY).write_bytes(density.to_bytes())
     card["density"] = {
@@ -100,7 +77,6 @@ def calibrate(
         "bandwidths": dict(zip(model.classes, density.bandwidths_.tolist(), strict=True)),
         "calibration_images": dict(zip(model.classes, density.calibration_counts_.tolist(), strict=True)),
         "smallest_p": dict(zip(model.classes, density.smallest_p_.tolist(), strict=True)),
-        "background_images": len(strangers),
     }
     card["verdict"] = {"alpha": ALPHA, "min_probability": MIN_PROBABILITY}
     card["limits"] = _limits(density)
@@ -126,29 +102,18 @@ def _limits(density: OpenSetDensity) -> list[str]:
     ]
 
 
-def _embed(inference: InferencePass, files: Sequence[Callable[[], bytes]], *, report: Share) -> Embedded:
+def _embed(model: Model, out: Path, *, fitting: FittingSet, report: Report) -> Embedded:
     """Embed through the one path that every image takes."""
+    card = write_model(out, model)
+    inference = InferencePass(model, noise_key=noise_key_of(card), device=choose_device("cpu"))
     parts = []
-    for start in range(0, len(files), EMBEDDED_AT_ONCE):
-        chunk = files[start : start + EMBEDDED_AT_ONCE]
-        parts.append(inference.embed(prepare_files(chunk, inference.model.preprocessing)))
-        report((start + len(chunk)) / len(files))
+    samples = fitting.samples
+    for start in range(0, len(samples), EMBEDDED_AT_ONCE):
+        chunk = samples[start : start + EMBEDDED_AT_ONCE]
+        parts.append(inference.embed(prepare_samples(chunk, model.preprocessing)))
+        report(f"embedding to {fitting.purpose}", (start + len(chunk)) / len(samples), 0.0)
     fields = ("embedding", "gate", "attention")
     return Embedded(*(torch.cat([getattr(part, name) for part in parts]) for name in fields))
-
-
-def _files(images: FittingSet) -> list[Callable[[], bytes]]:
-    return [sample.path.read_bytes for sample in images.samples]
-
-
-def _png(pixels: Pixels) -> bytes:
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
-    return file.getvalue()
-
-
-def _of(stage: str, report: Report) -> Share:
-    return lambda share: report(stage, share, 0.0)
 
 
 def _golden(model: Model, card: dict[str, Any]) -> dict[str, Any]:

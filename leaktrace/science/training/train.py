@@ -86,13 +86,12 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
     images = [image.pixels for image in load_pixels(fitting.samples)]
     labels = [fitting.generators.index(sample.generator) for sample in fitting.samples]
     networks = _networks(images, labels, fitting.generators, work=out / WORK, recipe=recipe, report=report)
-    strangers = _strangers(images, recipe=recipe, report=report)
-    if strangers and recipe.practise.epochs:
+    if recipe.strangers:
         networks = practise(
             networks,
             images,
             labels,
-            strangers=strangers,
+            strangers=_strangers(images, recipe=recipe, report=report),
             recipe=recipe.practise,
             seed=recipe.seed,
             checkpoint=out / WORK / "practised.safetensors",
@@ -106,7 +105,7 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
         latent_encoder=networks.latent_encoder,
         net=networks.net,
     )
-    card = calibrate(model, out, fitting=fitting, calibration=calibration, strangers=strangers, report=report)
+    card = calibrate(model, out, fitting=fitting, calibration=calibration, report=report)
     card["data"] = _data(dataset, fitting=fitting, calibration=calibration)
     card["training"] = _settings(recipe)
     card["versions"] = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
@@ -168,8 +167,6 @@ def _distilled(
 
 def _strangers(images: Sequence[Pixels], *, recipe: Recipe, report: Report) -> list[Pixels]:
     """Images of generators that do not exist; where an autoencoder is at hand, it makes a quarter of them."""
-    if not recipe.strangers:
-        return []
     report("making strangers", 0.0, 0.0)
     source = recipe.teacher if recipe.latents.picture else recipe.latents.source
     autoencoder = load_diffusers_encoder(source).autoencoder if source else None

@@ -29,24 +29,11 @@ def drawn(
     return np.concatenate(rows).astype(np.float32), np.repeat(names, per_class)
 
 
-def fitted(
-    known: int = 40,
-    calibration: int = 60,
-    seed: int = 0,
-    *,
-    whiten: bool = True,
-    background: np.ndarray | None = None,
-) -> OpenSetDensity:
+def fitted(known: int = 40, calibration: int = 60, seed: int = 0, *, whiten: bool = True) -> OpenSetDensity:
     embeddings, labels = drawn(known, seed)
     others, other_labels = drawn(calibration, seed + 1)
     density = OpenSetDensity(model_version="starter-0123456789ab", whiten=whiten)
-    return density.fit(
-        embeddings,
-        labels,
-        calibration_embeddings=others,
-        calibration_labels=other_labels,
-        background=background,
-    )
+    return density.fit(embeddings, labels, calibration_embeddings=others, calibration_labels=other_labels)
 
 
 def test_false_alarms_stay_at_alpha() -> None:
@@ -92,33 +79,6 @@ def test_novelty_is_minus_log_density(whiten: bool) -> None:
         scaled = scaled @ np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(within).precision_)
     plain = GaussianKDE(density.bandwidths_[2]).fit(scaled[labels == "real"])
     assert np.allclose(density.novelty(known)[:, 2], -plain.score_samples(scaled), rtol=0, atol=1e-6)
-
-
-def test_background_is_subtracted() -> None:
-    # Under the same scales, novelty against a background is that without one plus the background's log density.
-    background = np.random.default_rng(7).normal(4, 2, (30, DIMENSIONS)).astype(np.float32)
-    queries = drawn(5, 9)[0]
-    plain, ratio = fitted(), fitted(background=background)
-    density = GaussianKDE(ratio.background_.bandwidth).fit(plain.scale(background))
-    against = density.score_samples(plain.scale(background))
-    found = ratio.novelty(background) - plain.novelty(background)
-    assert np.allclose(found, against[:, None], rtol=0, atol=1e-6)
-    assert (ratio.novelty(queries) < plain.novelty(queries)).all()
-
-
-def test_far_from_background_is_novel() -> None:
-    # A wide background falls off more slowly than any class; a narrow one would, without a floor, fall off faster.
-    background = np.random.default_rng(7).normal(0, 0.01, (30, DIMENSIONS)).astype(np.float32)
-    far = np.full((1, DIMENSIONS), 50)
-    density = fitted(background=background)
-    assert np.array_equal(density.p_values(far)[0], density.smallest_p_)
-
-
-def test_background_survives_its_file() -> None:
-    background = np.random.default_rng(7).normal(4, 2, (30, DIMENSIONS)).astype(np.float32)
-    density, queries = fitted(background=background), drawn(5, 9)[0]
-    again = OpenSetDensity.from_bytes(density.to_bytes())
-    assert np.array_equal(again.novelty(queries), density.novelty(queries))
 
 
 @pytest.mark.parametrize("whiten", [False, True])
