@@ -37,6 +37,9 @@ def train(
     refine_epochs: Annotated[
         int | None, typer.Option(min=0, help="Epochs of the refining stage; 0 leaves it out.")
     ] = None,
+    strangers: Annotated[
+        int | None, typer.Option(min=0, help="Made-up generators' images to practise on; 0 leaves that out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, crops and noise.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
 ) -> None:
@@ -54,6 +57,8 @@ def train(
         recipe = replace(recipe, train=replace(recipe.train, epochs=epochs))
     if refine_epochs is not None:
         recipe = replace(recipe, refine=replace(recipe.refine, epochs=refine_epochs))
+    if strangers is not None:
+        recipe = replace(recipe, strangers=strangers)
     with reporting() as report:
         card = train_model(read_dataset(data), out, recipe=recipe, report=report)
     typer.echo(f"{out}: {card['name']}, {len(card['model']['classes'])} classes, self-test passed")
