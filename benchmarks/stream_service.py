@@ -30,7 +30,7 @@ from leaktrace.science.refitting import refit_known
 from leaktrace.science.renoising import Schedule
 from leaktrace.science.temperature import fit_temperature
 from worker.quarantine import decide
-from worker.triggers import images_until_due
+from worker.triggers import images_until_due, most_at_once
 
 VERSION = "simulated"
 KNOWN, CALIBRATION = 200, 200  # images a known generator
@@ -127,9 +127,10 @@ class Service:
         """Fit the known anew on all that people confirmed, when the product's rule says that it is due."""
         if len(self.confirmed) - self.used < images_until_due(len(self.base.embeddings_)):
             return
-        started, self.used = time.perf_counter(), len(self.confirmed)
-        names = np.array([name for _, name in self.confirmed])
-        base = refit_known(self.foundation, np.array([one for one, _ in self.confirmed]), names)
+        taken = self.confirmed[: self.used + most_at_once(len(self.base.embeddings_))]
+        started, self.used = time.perf_counter(), len(taken)
+        names = np.array([name for _, name in taken])
+        base = refit_known(self.foundation, np.array([one for one, _ in taken]), names)
         density = base
         for name, examples in self.enrolled.items():
             density = enrol(density, self.model, name=name, examples=examples)

@@ -5,7 +5,7 @@ The same images are chosen whenever the same labels stand, in whatever order the
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -34,6 +34,10 @@ class Chosen:
     def newer_than(self, label_id: UUID | None) -> int:
         """How many were confirmed after that label; all of them without one."""
         return sum(label_id is None or one.label_id > label_id for one in self.images)
+
+    def first(self, most: int) -> "Chosen":
+        """With no more images than that, those whose labels are the oldest."""
+        return replace(self, images=self.images[:most])
 
     def per_class(self) -> dict[str, int]:
         """How many of each generator."""

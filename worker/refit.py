@@ -26,7 +26,7 @@ from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.drift import golden_drifts
 from leaktrace.records.locks import REFIT_LOCK, try_lock
 from leaktrace.records.promotions import standing_promotions
-from leaktrace.records.refits import newest_label_used, record_refit
+from leaktrace.records.refits import confirmed_used, newest_label_used, record_refit
 from leaktrace.science.gates import GateRules
 from leaktrace.science.refitting import refit_known
 from leaktrace.settings import Settings
@@ -35,7 +35,7 @@ from worker.confirmed import Chosen, ConfirmedRules, choose
 from worker.contest import Contest, Draft
 from worker.loaded_models import read_density
 from worker.registration import publish_own_density
-from worker.triggers import Situation, decide_refit
+from worker.triggers import Situation, decide_refit, most_at_once
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -134,7 +134,8 @@ class Refitter:
         if not decision.due:
             return Run("no_change", decision.reason, active.version, counted)
         bench = Bench(attributor, active, read_density(active, self.store))
-        draft = self._draft(session, own, chosen, reason=decision.reason, model_version=version)
+        most = confirmed_used(session, version) + most_at_once(active.known_images)
+        draft = self._draft(session, own, chosen.first(most), reason=decision.reason, model_version=version)
         entered = Contest(store=self.store, rules=self.gates).enter(session, draft, bench)
         outcome = "shadow" if entered.in_shadow else "refused"
         return Run(outcome, f"{decision.reason}: {entered.outcome}", entered.version, counted)

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 CONFIRMED_IMAGES = 200
 CONFIRMED_SHARE = 0.05
+# Of the known images. A density that takes in more at once changes more named answers than the gates allow (simulated).
+LARGEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Decision:
 def images_until_due(known_images: int) -> int:
     """Newly confirmed images that make a refit worth while: 200, or 5 % of the known ones when that is fewer."""
     return max(1, min(CONFIRMED_IMAGES, round(CONFIRMED_SHARE * known_images)))
+
+
+def most_at_once(known_images: int) -> int:
+    """Confirmed images that one refit may take in beyond those that one before it took."""
+    return max(1, round(LARGEST_SHARE * known_images))
 
 
 def decide_refit(situation: Situation, *, max_age: timedelta) -> Decision:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, null, select
+from sqlalchemy import Integer, cast, func, null, select
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import Conflict
@@ -118,3 +118,15 @@ def newest_label_used(session: Session, model_version: str) -> UUID | None:
     )
     label_id = session.execute(statement).scalar_one()
     return UUID(label_id) if label_id else None
+
+
+def confirmed_used(session: Session, model_version: str) -> int:
+    """How many confirmed images any density for everybody was made with at most, whatever became of it.
+
+    So a refit that was refused is not tried again with the same images.
+    """
+    most = func.max(cast(DensityVersion.details["data"]["confirmed_images"].astext, Integer))
+    statement = select(func.coalesce(most, 0)).where(
+        DensityVersion.model_version == model_version, DensityVersion.tenant_id.is_(None)
+    )
+    return session.execute(statement).scalar_one()

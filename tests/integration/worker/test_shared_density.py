@@ -162,6 +162,20 @@ def test_confirmed_images_reach_everybody_through_shadow(service: Service) -> No
     assert (service.active(), service.refit()[0]) == (first, "no_change")
 
 
+def test_many_confirmations_join_by_and_by(service: Service) -> None:
+    service.confirm(service.submit(alpha=20, beta=20))
+    assert service.refit()[0] == "shadow"
+    shadow = service.shadow()
+    assert shadow is not None
+    assert shadow.known_images == 180 + 18
+    service.submit(alpha=6, beta=6)
+    service.attend()
+    service.refit()
+    following = service.shadow()
+    assert following is not None
+    assert following.known_images == 180 + 18 + 20
+
+
 def test_asked_refit_is_answered(service: Service) -> None:
     service.confirm(service.submit(alpha=2))
     with transaction(service.engine) as session:

@@ -10,7 +10,7 @@ from leaktrace.records.confirmations import ConfirmedImage
 from leaktrace.science.gates import GateRules
 from worker.confirmed import ConfirmedRules, choose
 from worker.shadow import ShadowRules, shadow_flips
-from worker.triggers import Situation, decide_refit
+from worker.triggers import Situation, decide_refit, most_at_once
 
 MONTH = timedelta(days=30)
 YOUNG = timedelta(days=1)
@@ -45,6 +45,12 @@ def confirmed(
 def test_triggers_are_as_written(situation: Situation, due: bool, reason: str) -> None:
     decision = decide_refit(situation, max_age=MONTH)
     assert (decision.due, decision.reason) == (due, reason)
+
+
+def test_one_refit_takes_the_oldest_labels() -> None:
+    chosen = choose([confirmed(n) for n in range(1, 9)], trained={"alpha": 100}, rules=ConfirmedRules())
+    assert [one.label_id.int for one in chosen.first(3).images] == [1, 2, 3]
+    assert (most_at_once(849), most_at_once(3)) == (85, 1)
 
 
 def test_near_copies_collapse() -> None:
