@@ -6,8 +6,8 @@ a caller can catch one error, one kind or all of them. What an error knows are a
     LeaktraceError
     |-- InvalidInput        the caller gave something that cannot be used: ImageRefused (leaktrace.science.images, one
     |                       subclass a reason), DatasetUnreadable and SplitLeak (leaktrace.science.training),
-    |                       ArchiveRefused and NoSource (leaktrace.client), ChainBroken (leaktrace.casefile), what api/errors.py
-    |                       refuses
+    |                       ArchiveRefused and NoSource (leaktrace.client), ChainBroken (leaktrace.casefile), what
+    |                       api/errors.py refuses
     |-- NotFound            no such thing, as far as the caller may know (leaktrace.records)
     |-- Unavailable         a server, object or model that should be there is not: DatabaseUnavailable
     |                       (leaktrace.records.database), ObjectStoreUnavailable and ObjectMissing (leaktrace.objects),
