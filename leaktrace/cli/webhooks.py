@@ -44,7 +44,8 @@ def list_webhooks(*, url: UrlOption = None, key: KeyOption = None) -> None:
     with connect(url, key) as client:
         found = client.webhooks.list()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("webhook", "address", "state", "description"):
+    table.add_column("webhook", no_wrap=True)
+    for title in ("address", "state", "description"):
         table.add_column(title, overflow="fold")
     for one in found:
         table.add_row(one.id, styled(one.url, ""), _state(one), styled(one.description, ""))
@@ -75,20 +76,14 @@ def deliveries(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """List what was sent or is to be sent to a webhook, the newest first."""
-    from rich.table import Table
-
-    from leaktrace.cli.terminal import output, styled
+    """List what was sent or is to be sent to a webhook, the newest first: when (UTC), what, and the last answer."""
+    from leaktrace.cli.terminal import printable
 
     with connect(url, key) as client:
-        found = list(islice(client.webhooks.deliveries(webhook), most))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("delivery", "event", "at (UTC)", "state", "tries", "last answer"):
-        table.add_column(title)
-    for one in found:
-        row = (one.id, one.event, f"{one.created_at:%Y-%m-%d %H:%M}", one.state, str(one.attempts))
-        table.add_row(*row, styled(_last_answer(one), ""))
-    output().print(table)
+        for one in islice(client.webhooks.deliveries(webhook), most):
+            tries = "1 try" if one.attempts == 1 else f"{one.attempts} tries"
+            told = f"{one.id}  {one.created_at:%Y-%m-%d %H:%M}  {one.event}  {one.state}  {tries}"
+            typer.echo("  ".join(filter(None, (told, printable(_last_answer(one))))))
 
 
 @webhooks.command("replay")
