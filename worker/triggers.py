@@ -8,7 +8,7 @@ from datetime import timedelta
 
 CONFIRMED_IMAGES = 200
 CONFIRMED_SHARE = 0.05
-# Of the known images. A fifth at once changes more named answers than the gates allow, a tenth alone does not (simulated).
+# Of the known images. A fifth at once changes more named answers than the gates allow (simulated).
 LARGEST_SHARE = 0.1
 
 
