@@ -137,9 +137,9 @@ def label_many(
     return answer_once(services, KeyedCall(caller, request, key, body), work=work)
 
 
-@router.post("/bulk/{bulk_id}/undo", response_model=Undone, responses=ASKED)
+@router.post("/bulk/{labelling_id}/undo", response_model=Undone, responses=ASKED)
 def undo_many(
-    bulk_id: Annotated[UUID, Path(description="As the labelling answered it.")],
+    labelling_id: Annotated[UUID, Path(description="The `bulk_id` that the labelling answered.")],
     body: TakenBack,
     services: GivenServices,
     caller: LabelWriter,
@@ -147,7 +147,7 @@ def undo_many(
     """Take back all labels that were given in one go and stand still."""
     with transaction(services.engine) as session:
         count = bulk_labels.undo_labels(
-            session, caller.tenant_id, bulk_id=bulk_id, reason=body.reason, actor=caller.actor
+            session, caller.tenant_id, bulk_id=labelling_id, reason=body.reason, actor=caller.actor
         )
         return Undone(count=count)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from api.examples import EXAMPLE_ID, EXAMPLE_SHA256, EXAMPLE_TIME, RESULT
 
-WAITING: list[Any] = [{"appeal": 1, "unseen": 84, "inconclusive": 213, "generator": 1630}]
+WAITING: list[Any] = [{"appeal": 1, "unseen": 84, "inconclusive": 213, "generator": 1000}]
 CLAIM_CREATE: list[Any] = [{"limit": 1, "verdict": "unseen"}]
 CLAIM: dict[str, Any] = {"id": EXAMPLE_ID, "expires_at": EXAMPLE_TIME, "result": RESULT[0]}
 CLAIMS: list[Any] = [{"data": [CLAIM]}]

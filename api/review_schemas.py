@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from api import review_examples as examples
 from api.label_schemas import Confirmation, Correction, GeneratorName, Reason
@@ -19,8 +19,16 @@ MOST_CLAIMS = 50
 SHOWN_OF_CHOICE = 60
 
 
+def _whole(value: object) -> object:
+    """In JSON 26.0 is a whole number too; true is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+
+
 class Waiting(BaseModel):
-    """Images that nobody has judged, by whose turn it is; each counted up to 10,000."""
+    """Images that nobody has judged, by whose turn it is; each counted up to 1,000."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.WAITING})
 
@@ -35,7 +43,7 @@ class ClaimCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.CLAIM_CREATE})
 
-    limit: Annotated[int, Field(ge=1, le=MOST_CLAIMS)] = 1
+    limit: Annotated[int, Field(ge=1, le=MOST_CLAIMS, strict=True), WHOLE] = 1
     verdict: VerdictName | None = None
     batch_id: UUID | None = None
 
@@ -63,7 +71,7 @@ class Release(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.RELEASE})
 
-    skip: bool = False
+    skip: Annotated[bool, Field(strict=True)] = False
 
 
 class Decision(RootModel[Annotated[Confirmation | Correction, Field(discriminator="kind")]]):
@@ -93,9 +101,11 @@ class BulkChoice(BaseModel):
     generator: Annotated[GeneratorName | None, Field(description="That the model names.")] = None
     batch_id: UUID | None = None
     candidate_id: Annotated[UUID | None, Field(description="Members of a candidate generator.")] = None
-    largest_p: Annotated[float | None, Field(ge=0, le=1, description="Largest p-value.")] = None
+    largest_p: Annotated[float | None, Field(ge=0, le=1, description="Largest p-value.", strict=True)] = None
     near: Annotated[UUID | None, Field(description="An image; it and those that resemble it most.")] = None
-    nearest: Annotated[int, Field(ge=1, le=200, description="How many belong to `near`.")] = 20
+    nearest: Annotated[
+        int, Field(ge=1, le=200, description="How many belong to `near`.", strict=True), WHOLE
+    ] = 20
     copies_of: Annotated[UUID | None, Field(description="An image; it and its near copies.")] = None
 
     def choice(self) -> Choice:
@@ -110,8 +120,8 @@ class BulkLabel(BaseModel):
 
     choice: BulkChoice
     label: Decision
-    dry_run: bool
-    expected: Annotated[int, Field(ge=0, le=MOST_AT_ONCE)] = 0
+    dry_run: Annotated[bool, Field(strict=True)]
+    expected: Annotated[int, Field(ge=0, le=MOST_AT_ONCE, strict=True), WHOLE] = 0
 
 
 class ChosenImage(BaseModel):

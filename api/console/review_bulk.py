@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi import Form as FormBody
+from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from api import review as routes
@@ -32,6 +33,10 @@ class ChoiceForm(Form, BulkChoice):
     """The choice, as an address or a form gives it."""
 
     model_config = Form.model_config
+
+    # Numbers arrive as text here.
+    largest_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    nearest: Annotated[int, Field(ge=1, le=200)] = 20
 
     def body(self, answer: Decided, *, expected: int | None = None) -> BulkLabel:
         """The same for the API; without an expected number it only looks."""

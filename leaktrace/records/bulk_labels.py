@@ -7,15 +7,16 @@ by which they are taken back together; each is appended for itself, like any oth
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, cast, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import Session, defer
 
 from leaktrace.errors import Conflict
 from leaktrace.records.audit import record_audit
-from leaktrace.records.labels import LabelNotFound, NewLabel, build_label, stands
+from leaktrace.records.labels import LabelNotFound, NewLabel, facts_of_label, stands
 from leaktrace.records.models import Attribution, Image, Item
 from leaktrace.records.nearest import find_nearest
 from leaktrace.records.open_set_models import Label, QuarantinedImage
@@ -105,10 +106,12 @@ def label_images(
             f"{len(chosen.images)} images are chosen now, not {expected} as when you looked: look again"
         )
     bulk_id = uuid4()
-    session.add_all(
-        build_label(tenant_id, image.sha256, seen, said=said, actor=actor, bulk_id=bulk_id)
+    rows = [
+        facts_of_label(tenant_id, image.sha256, seen, said=said, actor=actor, bulk_id=bulk_id)
         for image, seen in chosen.images
-    )
+    ]
+    if rows:
+        session.execute(insert(Label), rows)
     record_audit(
         session, "label.bulk", tenant_id=tenant_id, actor=actor, subject=str(bulk_id),
         kind=said.kind, generator=said.generator, images=expected, reason=said.reason,
@@ -126,7 +129,8 @@ def undo_labels(session: Session, tenant_id: UUID, *, bulk_id: UUID, reason: str
     if session.scalar(select(Label.id).where(*mine).limit(1)) is None:
         raise LabelNotFound(f"nothing was labelled at once under the id {bulk_id}")
     standing = session.scalars(select(Label).where(*mine, stands(Label)).with_for_update()).all()
-    session.add_all(_withdrawal(label, reason=reason, actor=actor) for label in standing)
+    if standing:
+        session.execute(insert(Label), [_withdrawal(one, reason=reason, actor=actor) for one in standing])
     record_audit(
         session, "label.bulk_undone", tenant_id=tenant_id, actor=actor, subject=str(bulk_id),
         images=len(standing), reason=reason,
@@ -134,7 +138,7 @@ def undo_labels(session: Session, tenant_id: UUID, *, bulk_id: UUID, reason: str
     return len(standing)
 
 
-def _withdrawal(label: Label, *, reason: str, actor: str) -> Label:
+def _withdrawal(label: Label, *, reason: str, actor: str) -> dict[str, Any]:
     facts = (
         "tenant_id",
         "sha256",
@@ -145,7 +149,7 @@ def _withdrawal(label: Label, *, reason: str, actor: str) -> Label:
         "bulk_id",
     )
     kept = {name: getattr(label, name) for name in facts}
-    return Label(kind="withdraw", withdraws=label.id, reason=reason, actor=actor, **kept)
+    return {**kept, "kind": "withdraw", "withdraws": label.id, "reason": reason, "actor": actor}
 
 
 def _matching(session: Session, tenant_id: UUID, *, choice: Choice, actor: str) -> Select[UUID]:

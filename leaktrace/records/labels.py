@@ -6,7 +6,7 @@ once for the same bytes in any later batch.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, select
@@ -74,7 +74,8 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
     sha256 = find_image(session, tenant_id, image_id=image_id).sha256
     if said.kind == "withdraw":
         _require_standing(session, tenant_id, sha256=sha256, label_id=said.label_id)
-    label = build_label(tenant_id, sha256, _latest_attribution(session, image_id), said=said, actor=actor)
+    seen = _latest_attribution(session, image_id)
+    label = Label(**facts_of_label(tenant_id, sha256, seen, said=said, actor=actor))
     session.add(label)
     session.flush()
     record_audit(
@@ -89,7 +90,7 @@ def add_label(session: Session, tenant_id: UUID, *, image_id: UUID, said: NewLab
     return label
 
 
-def build_label(
+def facts_of_label(
     tenant_id: UUID,
     sha256: str,
     seen: Attribution | None,
@@ -97,27 +98,27 @@ def build_label(
     said: NewLabel,
     actor: str,
     bulk_id: UUID | None = None,
-) -> Label:
-    """The row of what was said of a content whose newest attribution is `seen`.
+) -> dict[str, Any]:
+    """The columns of what was said of a content whose newest attribution is `seen`.
 
     Raises:
         NothingToConfirm: a confirmation without a verdict, or of an inconclusive one.
     """
-    return Label(
-        tenant_id=tenant_id,
-        sha256=sha256,
-        kind=said.kind,
-        generator=_confirmed(seen) if said.kind == "confirm" else said.generator,
-        reason=said.reason,
-        actor=actor,
-        trusted=said.trusted,
-        attribution_id=seen.id if seen else None,
-        model_version=seen.model_version if seen else None,
-        density_version=seen.density_version if seen else None,
-        verdict=seen.verdict if seen else None,
-        withdraws=said.label_id,
-        bulk_id=bulk_id,
-    )
+    return {
+        "tenant_id": tenant_id,
+        "sha256": sha256,
+        "kind": said.kind,
+        "generator": _confirmed(seen) if said.kind == "confirm" else said.generator,
+        "reason": said.reason,
+        "actor": actor,
+        "trusted": said.trusted,
+        "attribution_id": seen.id if seen else None,
+        "model_version": seen.model_version if seen else None,
+        "density_version": seen.density_version if seen else None,
+        "verdict": seen.verdict if seen else None,
+        "withdraws": said.label_id,
+        "bulk_id": bulk_id,
+    }
 
 
 def stands(label: type[Label]) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from leaktrace.records.models import Attribution, Image, Item
 from leaktrace.records.open_set_models import Label, ReviewClaim
 
 TURNS = ("appeal", "unseen", "inconclusive", "generator")
-COUNTED_UP_TO = 10_000
+COUNTED_UP_TO = 1_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Wanted:
 
 
 def count_waiting(session: Session, tenant_id: UUID, *, wanted: Wanted) -> dict[str, int]:
-    """How many images wait in each turn, counted up to 10,000, whoever has them."""
+    """How many images wait in each turn, counted up to 1,000, whoever has them."""
     counts = {}
     for turn in TURNS:
         some = open_images(tenant_id, wanted=wanted, turn=turn).limit(COUNTED_UP_TO).subquery()
