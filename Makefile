@@ -35,6 +35,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.library
 	$(BIN)/python -m benchmarks.service
 	$(BIN)/python -m benchmarks.console
+	$(BIN)/python -m benchmarks.submission --number 20000
 
 setup:
 	@PYTHON="$(PYTHON)" TORCH_SPEC="$(TORCH_SPEC)" TORCH_INDEX_URL="$(TORCH_INDEX_URL)" sh deploy/set-up.sh

@@ -10,7 +10,14 @@ from leaktrace.client.answers import Answer, Candidate, Density, Enrolment
 from leaktrace.client.errors import WaitTimedOut
 from leaktrace.client.flows import Flow, Pause, Series
 from leaktrace.client.methods import Part, SenderT, iterated, once, shared
-from leaktrace.client.open_set_answers import DriftReport, Refit, ShadowImage, ShadowReport
+from leaktrace.client.open_set_answers import (
+    DriftAlarm,
+    DriftReport,
+    EmbeddingMap,
+    Refit,
+    ShadowImage,
+    ShadowReport,
+)
 
 PAUSE_SECONDS = 1.0
 DecidedT = TypeVar("DecidedT", Enrolment, Refit)
@@ -58,6 +65,16 @@ class OpenSet(Part[SenderT]):
     def images(self, name: str, *, limit: int = 100) -> Flow[Examples]:
         """Ids of images that an enrolled generator was made of, for a split."""
         return self._ask(Examples, "GET", f"/v1/generators/{name}/images", params={"limit": limit})
+
+    @shared
+    def map(self) -> Flow[EmbeddingMap]:
+        """The newest map of the tenant's images, what is alike near each other."""
+        return self._ask(EmbeddingMap, "GET", "/v1/generators/map")
+
+    @shared
+    def draw_map(self) -> Flow[EmbeddingMap]:
+        """Have a worker draw the map anew; it takes seconds."""
+        return self._ask(EmbeddingMap, "POST", "/v1/generators/map")
 
     @shared
     def merge(self, name: str, *, into: str, reason: str) -> Flow[Enrolment]:
@@ -136,6 +153,11 @@ class OpenSet(Part[SenderT]):
     def drift(self) -> Flow[DriftReport]:
         """The newest look at whether images still look as they did, with its alarms."""
         return self._ask(DriftReport, "GET", "/v1/drift")
+
+    @iterated
+    def drift_alarms(self) -> Series[DriftAlarm]:
+        """The alarms of all looks, the newest look first; an alarm that stays is in each."""
+        return self._pages(DriftAlarm, "/v1/drift/alarms")
 
     @shared
     def shadow(self, version: str) -> Flow[ShadowReport]:

@@ -72,6 +72,13 @@ class DriftFinding(Answer):
     reason: str
 
 
+class DriftAlarm(DriftFinding):
+    """An alarm, and the look that raised it."""
+
+    at: datetime
+    density_version: str
+
+
 class DriftReport(Answer):
     """The newest look at whether images still look as they did; `at` is None before the first."""
 
@@ -134,3 +141,24 @@ class RescoredItem(Answer):
     density_after: str | None = None
     reason: str | None = None
     error_code: str | None = None
+
+
+class Place(Answer):
+    """One image in the plane, from 0 to 1 both ways, and what the model says of it."""
+
+    image_id: str
+    x: float
+    y: float
+    verdict: str
+    generator: str | None = None
+    candidate_id: str | None = None
+
+
+class EmbeddingMap(Answer):
+    """A sample of the tenant's embeddings in the plane; `asked_at` is not None while it is still to be drawn."""
+
+    model_version: str | None = None
+    images: int
+    asked_at: datetime | None = None
+    drawn_at: datetime | None = None
+    places: list[Place]
