@@ -3,14 +3,13 @@
 A part of both clients; see `methods`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
-
 from leaktrace.client.errors import ReportTruncated
-from leaktrace.client.flows import Flow, NextChunk, Request, Series
+from leaktrace.client.flows import Request, Series
 from leaktrace.client.methods import Part, SenderT, iterated
+from leaktrace.client.streams import stream
 
 REPORT_END = b"</html>\n"
 
@@ -37,18 +36,7 @@ class Reports(Part[SenderT]):
         request = Request(
             method="GET", path=path, params=params, headers={"Accept": "text/html"}, stream=True
         )
-        streamed, pieces = list[httpx.Response](), _Pieces()
-
-        def open_stream() -> Flow[Iterable[bytes]]:
-            streamed.append((yield from self._sender.exchange(request)))
-            return ()
-
-        def flows() -> Iterator[Flow[Iterable[bytes]]]:
-            yield open_stream()
-            while not pieces.has_ended:
-                yield pieces.read_on(streamed[0])
-
-        return Series(flows(), streamed=streamed)
+        return stream(self._sender, request, _Pieces())
 
 
 @dataclass
@@ -58,13 +46,12 @@ class _Pieces:
     end: bytes = b""
     has_ended: bool = False
 
-    def read_on(self, response: httpx.Response) -> Flow[Iterable[bytes]]:
-        try:
-            piece: bytes = yield NextChunk(response)
-        except httpx.TransportError as error:
-            raise ReportTruncated from error
-        self.end = (self.end + piece)[-len(REPORT_END) :]
-        self.has_ended = not piece
+    def feed(self, chunk: bytes) -> list[bytes]:
+        self.end = (self.end + chunk)[-len(REPORT_END) :]
+        self.has_ended = not chunk
         if self.has_ended and self.end != REPORT_END:
-            raise ReportTruncated
-        return [piece]
+            raise self.broken()
+        return [chunk]
+
+    def broken(self) -> ReportTruncated:
+        return ReportTruncated()

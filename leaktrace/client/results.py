@@ -5,16 +5,15 @@ framing of HTTP. Knows nothing of pages.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import httpx
-
 from leaktrace.client.answers import Result, read_answer
 from leaktrace.client.errors import ResultsTruncated, UnexpectedAnswer
-from leaktrace.client.flows import Flow, NextChunk, Request, Sender, Series
+from leaktrace.client.flows import Flow, Request, Sender, Series
 from leaktrace.client.methods import given
+from leaktrace.client.streams import stream
 
 ExportFormat = Literal["ndjson", "csv", "parquet"]
 CONTENT_TYPES: dict[ExportFormat, str] = {
@@ -49,6 +48,10 @@ class Lines:
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         return [line + b"\n" for line in whole if self._take(line)]
 
+    def broken(self) -> ResultsTruncated:
+        """The error of a stream that broke off."""
+        return ResultsTruncated(received=self.received)
+
     def _take(self, line: bytes) -> bool:
         if self.has_ended:
             return False
@@ -63,21 +66,24 @@ class Lines:
 
     def _finish(self) -> None:
         if self._rest or (self.counted and not self.has_ended):
-            raise ResultsTruncated(received=self.received)
+            raise self.broken()
         self.has_ended = True
 
 
 @dataclass
 class Pieces:
-    """Passes a stream on as it comes."""
+    """Passes a stream on as it comes; the framing of HTTP tells when it is not whole."""
 
-    received: int = 0
     has_ended: bool = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The piece; an empty one is the end of the stream."""
         self.has_ended = not chunk
         return [chunk] if chunk else []
+
+    def broken(self) -> ResultsTruncated:
+        """The error of a stream that broke off, wherever that was."""
+        return ResultsTruncated(received=0)
 
 
 def export_lines(
@@ -92,14 +98,7 @@ def export_lines(
         stream=True,
     )
     lines = Pieces() if form == "parquet" else Lines(counted=form == "ndjson")
-    streamed = list[httpx.Response]()
-
-    def flows() -> Iterator[Flow[Iterable[bytes]]]:
-        yield _open(sender, request, streamed)
-        while not lines.has_ended:
-            yield _read_on(streamed[0], lines)
-
-    return Series(flows(), streamed=streamed)
+    return stream(sender, request, lines)
 
 
 def stream_results(sender: Sender, batch_id: str) -> Series[Result]:
@@ -119,19 +118,6 @@ def end_count(line: bytes) -> int | None:
         return None
     document = _parsed(line)
     return int(document.get("count", -1)) if document.get("type") == "end" else None
-
-
-def _open(sender: Sender, request: Request, streamed: list[httpx.Response]) -> Flow[Iterable[bytes]]:
-    streamed.append((yield from sender.exchange(request)))
-    return ()
-
-
-def _read_on(response: httpx.Response, lines: Lines | Pieces) -> Flow[Iterable[bytes]]:
-    try:
-        chunk: bytes = yield NextChunk(response)
-    except httpx.TransportError as error:
-        raise ResultsTruncated(received=lines.received) from error
-    return lines.feed(chunk)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from leaktrace.cli import app, connection
+from leaktrace.cli.journals import journal_path
 from leaktrace.client import Client
 from tests.unit.client.fake_service import FakeService, problem, result
 
@@ -80,6 +81,20 @@ def test_resume_uses_the_batch(service: FakeService, folder: Path) -> None:
     service.states = ["uploading", "completed"]
     assert run("submit", folder, "--resume", "b1").exit_code == 0
     assert "POST /v1/batches" not in {f"{each.method} {each.url.path}" for each in service.requests}
+
+
+@pytest.mark.parametrize(("option", "begun_anew"), [([], False), (["--new"], True)])
+def test_broken_upload_is_gone_on_with(
+    service: FakeService, folder: Path, option: list[str], begun_anew: bool
+) -> None:
+    service.states = ["uploading", "completed"]
+    with service.client() as client:
+        client.begin_submission([folder], journal=journal_path(client.url, [folder]))
+    before = len(service.requests)
+    outcome = run("submit", folder, *option)
+    asked = {f"{each.method} {each.url.path}" for each in service.requests[before:]}
+    assert (outcome.exit_code, set(service.files)) == (0, {"a.png", "b.png"})
+    assert ("POST /v1/batches" in asked, "going on with" in outcome.stderr) == (begun_anew, not begun_anew)
 
 
 @pytest.mark.usefixtures("service")
