@@ -109,6 +109,14 @@ def test_method_is_as_described(part: str, name: str) -> None:
     assert len(service.asked) == 1
 
 
+def test_every_operation_has_a_method() -> None:
+    service = DescribedService()
+    for part, name in METHODS:
+        if name not in COMPOSED:
+            call(service, part, name)
+    assert set(OPERATIONS) - service.asked == set()
+
+
 def _matches(template: str, path: str) -> bool:
     pattern = re.sub(r"\\\{[a-z_]+\\\}", "[^/]+", re.escape(template))
     exact = not any(one != template and one == path for _, one in OPERATIONS)
