@@ -10,7 +10,12 @@ from leaktrace.science.golden import golden_image
 from leaktrace.science.inference import InferencePass
 from leaktrace.science.preprocessing import PreparedImage
 from leaktrace.science.prototypes import PrototypeHead
-from leaktrace.science.training.faithfulness import _paired, _without_prototypes, faithfulness
+from leaktrace.science.training.faithfulness import (
+    _paired,
+    _without_features,
+    _without_prototypes,
+    faithfulness,
+)
 
 
 @pytest.fixture
@@ -28,8 +33,17 @@ def test_parts_carry_intervals(attributor: Attributor, images: list[PreparedImag
         )
 
 
-def test_named_features_count_for_more(attributor: Attributor, images: list[PreparedImage]) -> None:
-    assert faithfulness(images, attributor.inference)["features"]["difference"]["value"] > 0
+def test_named_features_are_those_removed(attributor: Attributor) -> None:
+    # The winner's prototypes are the image itself; the others' are 3 away in 8 features and 1 away in 8 more.
+    inference: InferencePass = attributor.inference
+    prototypes = inference.net.head.prototypes.data
+    size = prototypes.shape[-1]
+    prototypes[:] = torch.tensor([3.0] * 8 + [1.0] * 8 + [0.0] * (size - 16))
+    prototypes[0] = 0.0
+    embedded = Embedded(torch.zeros(1, size), torch.ones(1, size), torch.ones(1, 3) / 3)
+    named, others = _without_features(embedded, inference, torch.tensor([[0, 1]]), seed=0)
+    assert named.tolist() == [[pytest.approx(8.0)]]
+    assert (others >= 72.0 - 1e-3).all()
 
 
 def test_step_left_out_has_no_attention(attributor: Attributor, images: list[PreparedImage]) -> None:
