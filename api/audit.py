@@ -20,11 +20,11 @@ from api.documents import problems
 from api.parquet import ColumnType, write_rows
 from api.result_formats import MEDIA_TYPES, Format, choose_format, write_ndjson, write_table
 from api.schemas import Moment
+from api.streaming import read_pages
 from leaktrace.records.audit import AuditFilter, list_audit
 from leaktrace.records.database import transaction
 
 DEFAULT_LIMIT = 100
-READ_TOGETHER = 500
 COLUMNS: dict[str, ColumnType] = {
     "id": "whole", "at": "moment", "tenant": "text", "actor": "text", "action": "text", "subject": "text",
     "details": "text",
@@ -55,15 +55,12 @@ class Trail:
 
     def pages(self, *, before: int | None, most: int | None) -> Iterator[list[AuditEvent]]:
         """All events older than `before`, or the first `most` of them, page by page."""
-        while most is None or most > 0:
-            wanted = min(READ_TOGETHER, most or READ_TOGETHER)
-            page = self.read(limit=wanted, before=before)
-            if page:
-                yield page
-            if len(page) < wanted:
-                return
-            before = page[-1].id
-            most = None if most is None else most - wanted
+        return read_pages(
+            lambda limit, behind: self.read(limit=limit, before=behind),
+            lambda event: event.id,
+            start=before,
+            most=most,
+        )
 
 
 @router.get(

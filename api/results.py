@@ -20,12 +20,12 @@ from api.documents import problems
 from api.result_formats import MEDIA_TYPES, WRITERS, Format, choose_format
 from api.result_schemas import Discovery, Result, ResultPage, build_result
 from api.schemas import ItemState, VerdictName
+from api.streaming import read_pages
 from leaktrace.records.batches import find_batch
 from leaktrace.records.database import transaction
 from leaktrace.records.results import ResultFilter, list_results, p_values_of
 
 DEFAULT_LIMIT = 100
-STREAMED_TOGETHER = 500
 
 SAVED = ("csv", "parquet")  # formats that browsers save as a file
 
@@ -94,15 +94,12 @@ class Listing:
 
     def pages(self, *, after: str | None, most: int | None) -> Iterator[list[Result]]:
         """All results behind `after`, or the first `most` of them, page by page."""
-        while most is None or most > 0:
-            wanted = min(STREAMED_TOGETHER, most or STREAMED_TOGETHER)
-            page = self.read(limit=wanted, after=after)
-            if page:
-                yield page
-            if len(page) < wanted:
-                return
-            after = page[-1].custom_id
-            most = None if most is None else most - wanted
+        return read_pages(
+            lambda limit, behind: self.read(limit=limit, after=behind),
+            lambda result: result.custom_id,
+            start=after,
+            most=most,
+        )
 
 
 @router.get(

@@ -124,7 +124,7 @@ class Attributor:
         for judge in dict.fromkeys(chosen):
             rows = [row for row, other in enumerate(chosen) if other is judge]
             judged = judge.judge(
-                _rows_of(embedded, rows),
+                embedded[rows],
                 extended=[images[row].extended for row in rows],
                 crops=_crops_of(images, of_crops, rows),
             )
@@ -141,11 +141,6 @@ class Attributor:
                 raise ModelUnusable(
                     self.version, f"golden {name} differs by {difference:.2g}, more than {tolerance:.2g}"
                 )
-
-
-def _rows_of(embedded: Embedded, rows: Sequence[int]) -> Embedded:
-    tensors = (embedded.embedding, embedded.gate, embedded.attention)
-    return Embedded(*(tensor[list(rows)] for tensor in tensors))
 
 
 def _crops_of(

@@ -5,6 +5,7 @@ comes last and keeps mean and deviation, because a trace is a texture and not an
 noise or generators.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,19 @@ class Embedded:
     embedding: Tensor
     gate: Tensor
     attention: Tensor
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding, gate and attention, in the order in which `Embedded` takes them."""
+        return self.embedding, self.gate, self.attention
+
+    def __getitem__(self, rows: slice | list[int]) -> "Embedded":
+        return Embedded(*(part[rows] for part in self.parts))
+
+    @classmethod
+    def joined(cls, several: Sequence["Embedded"]) -> "Embedded":
+        """The rows of several, one after another."""
+        return cls(*(torch.cat(parts) for parts in zip(*(one.parts for one in several), strict=True)))
 
 
 class LeakEncoder(nn.Module):

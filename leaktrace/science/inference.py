@@ -71,7 +71,7 @@ class InferencePass:
         for start in range(0, len(images), at_once):
             crops += self._embed(images[start : start + at_once])
         pooled = [self.net.pool(one, crops=len(one.embedding)) for one in crops]
-        return _joined(pooled), [_joined([one]) for one in crops]
+        return _on_cpu(Embedded.joined(pooled)), [_on_cpu(one) for one in crops]
 
     @torch.inference_mode()
     def probabilities(self, embedded: Embedded) -> Tensor:
@@ -101,7 +101,7 @@ class InferencePass:
             left[:, step] = 0
             left /= left.sum(dim=1, keepdim=True)
             parts.append(self.net.pool(encoder.over_steps(features, left), crops=len(features)))
-        return _joined(parts)
+        return _on_cpu(Embedded.joined(parts))
 
     def _embed(self, images: Sequence[PreparedImage]) -> list[Embedded]:
         """Each image's crops, (N, ...)."""
@@ -112,8 +112,7 @@ class InferencePass:
         end = 0
         for image in images:
             start, end = end, end + len(image.crops)
-            fields = (of_crops.embedding, of_crops.gate, of_crops.attention)
-            parts.append(Embedded(*(field[start:end].float() for field in fields)))
+            parts.append(Embedded(*(part.float() for part in of_crops[start:end].parts)))
         return parts
 
     def _latents_and_noise(self, images: Sequence[PreparedImage]) -> tuple[Tensor, Tensor]:
@@ -140,10 +139,8 @@ class InferencePass:
         return pixels.to(self.precision).contiguous(memory_format=torch.channels_last)
 
 
-def _joined(parts: Sequence[Embedded]) -> Embedded:
-    """Rows of several parts as one, on the CPU."""
-    fields = ("embedding", "gate", "attention")
-    return Embedded(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in fields))
+def _on_cpu(embedded: Embedded) -> Embedded:
+    return Embedded(*(part.cpu() for part in embedded.parts))
 
 
 def made_ready(module: M, device: torch.device, *, dtype: torch.dtype) -> M:

@@ -61,8 +61,7 @@ class ProtoLeakNet(nn.Module):
         rows = len(embedded.embedding)
         if rows % crops:
             raise ValueError(f"{rows} rows do not divide into images of {crops} crops")
-        parts = (embedded.embedding, embedded.gate, embedded.attention)
-        return Embedded(*(part.float().view(-1, crops, part.shape[-1]).mean(1) for part in parts))
+        return Embedded(*(part.float().view(-1, crops, part.shape[-1]).mean(1) for part in embedded.parts))
 
     def forward(self, latents: Tensor, noise: Tensor) -> tuple[Tensor, Embedded]:
         """Scores (B, K) and the embedding of B single crops."""

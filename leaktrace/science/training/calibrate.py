@@ -112,8 +112,7 @@ def _embed(model: Model, out: Path, *, fitting: FittingSet, report: Report) -> E
         chunk = samples[start : start + EMBEDDED_AT_ONCE]
         parts.append(inference.embed(prepare_samples(chunk, model.preprocessing)))
         report(f"embedding to {fitting.purpose}", (start + len(chunk)) / len(samples), 0.0)
-    fields = ("embedding", "gate", "attention")
-    return Embedded(*(torch.cat([getattr(part, name) for part in parts]) for name in fields))
+    return Embedded.joined(parts)
 
 
 def _golden(model: Model, card: dict[str, Any]) -> dict[str, Any]:

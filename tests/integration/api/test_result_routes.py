@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-import api.results
+import api.streaming
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution
 from tests.integration.api.service import (
@@ -135,7 +135,7 @@ def test_changed_cursor_is_refused(client: httpx.Client, attributed: str) -> Non
 def test_stream_ends_with_its_count(
     client: httpx.Client, attributed: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.results, "STREAMED_TOGETHER", together)
+    monkeypatch.setattr(api.streaming, "READ_TOGETHER", together)
     answer = client.get(f"/v1/batches/{attributed}/results", headers={"Accept": "application/x-ndjson"})
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert answer.headers["Content-Type"] == "application/x-ndjson"
