@@ -26,7 +26,7 @@ from leaktrace.science.judging import Judge, Thresholds
 from leaktrace.science.model import ModelConfig, ProtoLeakNet
 from leaktrace.science.model_folder import Model
 from leaktrace.science.preprocessing import Preprocessing
-from leaktrace.science.refitting import refit_known
+from leaktrace.science.refitting import refit_known, step_sizes, try_steps
 from leaktrace.science.renoising import Schedule
 from leaktrace.science.temperature import fit_temperature
 from worker.quarantine import decide
@@ -62,6 +62,7 @@ class Change:
     known_images: int
     failed: tuple[str, ...]
     purity: float = 1.0
+    steps: int = 1  # that were tried
 
 
 @dataclass
@@ -76,7 +77,8 @@ class Service:
     enrolled: dict[str, SplitExamples] = field(default_factory=dict)
     states: Counter[tuple[bool, str]] = field(default_factory=Counter)  # (is the attacker's, state)
     confirmed: list[tuple[NDArray[np.float32], str]] = field(default_factory=list)
-    used: int = 0  # confirmed images that a refit was made with, whatever became of it
+    joined: int = 0  # confirmed images in the density that answers
+    looked_at: int = 0  # confirmed images that count as new no longer
 
     def __post_init__(self) -> None:
         self.foundation = self._fit()
@@ -125,20 +127,29 @@ class Service:
 
     def refit(self, day: int) -> None:
         """Fit the known anew on all that people confirmed, when the product's rule says that it is due."""
-        if len(self.confirmed) - self.used < images_until_due(len(self.base.embeddings_)):
+        known = len(self.base.embeddings_)
+        if len(self.confirmed) - self.looked_at < images_until_due(known):
             return
-        taken = self.confirmed[: self.used + most_at_once(len(self.base.embeddings_))]
-        started, self.used = time.perf_counter(), len(taken)
+        started = time.perf_counter()
+        sizes = step_sizes(self.joined, confirmed=len(self.confirmed), most=most_at_once(known))
+        step, tried = try_steps(map(self._refitted, sizes), lambda made: self._gates(self.judge_by(made[1])))
+        failed = tuple(gate.name for gate in step.failed)
+        self._note("refit", day, "known", started, step.made[1], failed, steps=len(tried))
+        if failed:
+            self.looked_at = len(self.confirmed)
+            return
+        self.joined = self.looked_at = sizes[len(tried) - 1]
+        self.base = step.made[0]
+        self._use(step.made[1])
+
+    def _refitted(self, size: int) -> tuple[OpenSetDensity, OpenSetDensity]:
+        """The density with the first confirmed images, without and with the enrolled generators."""
+        taken = self.confirmed[:size]
         names = np.array([name for _, name in taken])
-        base = refit_known(self.foundation, np.array([one for one, _ in taken]), names)
-        density = base
+        base = density = refit_known(self.foundation, np.array([one for one, _ in taken]), names)
         for name, examples in self.enrolled.items():
             density = enrol(density, self.model, name=name, examples=examples)
-        failed = self._failed(self.judge_by(density))
-        self._note("refit", day, "known", started, density, failed)
-        if not failed:
-            self.base = base
-            self._use(density)
+        return base, density
 
     def _consider(self, members: list[Held], *, day: int) -> set[int]:
         truths = Counter(one.truth for one in members)
@@ -154,7 +165,7 @@ class Service:
             judge = self.judge_by(density)
             held_out = Sample(examples.held_out.embeddings, examples.held_out.gates)
             recall = held_out_recall(judge, held_out, name=name, rules=GateRules())
-            failed = self._failed(judge, recall)
+            failed = tuple(gate.name for gate in [*self._gates(judge), recall] if not gate.passed)
         except ValueError as error:
             failed = (str(error),)
         self._note("enrolment", day, name, started, density, failed, purity=count / len(members))
@@ -164,8 +175,8 @@ class Service:
         self._use(density)
         return {id(one) for one in members}
 
-    def _failed(self, challenger: Judge, *more: Gate) -> tuple[str, ...]:
-        gates = compare(
+    def _gates(self, challenger: Judge) -> list[Gate]:
+        return compare(
             self.judge,
             challenger,
             reference=_reference(self.judge.density),
@@ -173,7 +184,6 @@ class Service:
             golden=self.golden,
             rules=GateRules(),
         )
-        return tuple(gate.name for gate in [*gates, *more] if not gate.passed)
 
     def _use(self, density: OpenSetDensity) -> None:
         self.density, self.judge = density, self.judge_by(density)
@@ -184,10 +194,10 @@ class Service:
         self.places.held -= before - len(self.held)
 
     def _note(self, kind: str, day: int, name: str, started: float, density: OpenSetDensity,
-              failed: tuple[str, ...], *, purity: float = 1.0) -> None:  # fmt: skip
+              failed: tuple[str, ...], *, purity: float = 1.0, steps: int = 1) -> None:  # fmt: skip
         seconds = time.perf_counter() - started
         known = len(density.embeddings_)
-        self.changes.append(Change(kind, day, name, seconds, known, failed, purity))
+        self.changes.append(Change(kind, day, name, seconds, known, failed, purity, steps))
 
     def _fit(self) -> OpenSetDensity:
         """The density that the model comes with."""

@@ -93,7 +93,16 @@ def store_artefact(
     prefix: str,
     details: Mapping[str, Any],
 ) -> DensityCheckpoint:
-    """Put the density into the store under a version that its content names; the row is the caller's to write.
+    """Put the density into the store under a version that its content names; the row is the caller's to write."""
+    checkpoint, artefact = make_artefact(density, model_version=model_version, prefix=prefix, details=details)
+    store.put(checkpoint.object_key, artefact, content_type=DENSITY_CONTENT_TYPE)
+    return checkpoint
+
+
+def make_artefact(
+    density: OpenSetDensity, *, model_version: str, prefix: str, details: Mapping[str, Any]
+) -> tuple[DensityCheckpoint, bytes]:
+    """The density as a file, and the version and key that its content names.
 
     The file says of itself what `details`, which its row will have, say of preprocessing, code and data.
     """
@@ -102,5 +111,4 @@ def store_artefact(
     sha256 = hashlib.sha256(artefact).hexdigest()
     version = f"{prefix}-{sha256[:VERSION_DIGITS]}"
     key = density_key(model_version, version)
-    store.put(key, artefact, content_type=DENSITY_CONTENT_TYPE)
-    return DensityCheckpoint(version, key, sha256, len(density.embeddings_))
+    return DensityCheckpoint(version, key, sha256, len(density.embeddings_)), artefact

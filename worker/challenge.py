@@ -99,7 +99,7 @@ class Challenge:
         reason = f"promoted {promotion.name} to everybody: {promotion.reason}"
         draft = self._draft(session, bench, [*standing, promotion], reason=reason)
         try:
-            entered = Contest(store=self.store, rules=self.gates).enter(session, draft, bench)
+            entered = Contest(store=self.store, rules=self.gates).enter(session, [draft], bench)
         except ValueError as error:
             refuse(session, promotion.id, outcome=str(error), gates=[])
             return

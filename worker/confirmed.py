@@ -3,6 +3,7 @@
 The same images are chosen whenever the same labels stand, in whatever order they are read. Knows nothing of densities.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,14 @@ class Chosen:
     def first(self, most: int) -> "Chosen":
         """With no more images than that, those whose labels are the oldest."""
         return replace(self, images=self.images[:most])
+
+    def manifest(self) -> bytes:
+        """The images, generators and labels, one a line as JSON."""
+        lines = [
+            json.dumps({"sha256": one.sha256, "generator": one.generator, "label": str(one.label_id)})
+            for one in self.images
+        ]
+        return "\n".join(lines).encode()
 
     def per_class(self) -> dict[str, int]:
         """How many of each generator."""

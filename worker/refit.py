@@ -6,7 +6,7 @@ contest and answers nobody yet. It also makes sure that what is published can be
 """
 
 import hashlib
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,13 +26,13 @@ from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.drift import golden_drifts
 from leaktrace.records.locks import REFIT_LOCK, try_lock
 from leaktrace.records.promotions import standing_promotions
-from leaktrace.records.refits import confirmed_used, newest_label_used, record_refit
+from leaktrace.records.refits import confirmed_in, newest_label_used, record_refit
 from leaktrace.science.gates import GateRules
-from leaktrace.science.refitting import refit_known
+from leaktrace.science.refitting import refit_known, step_sizes
 from leaktrace.settings import Settings
 from worker.bench import DENSITY_CONTENT_TYPE, Bench
 from worker.confirmed import Chosen, ConfirmedRules, choose
-from worker.contest import Contest, Draft
+from worker.contest import Contest, Draft, Entered
 from worker.loaded_models import read_density
 from worker.registration import publish_own_density
 from worker.triggers import Situation, decide_refit, most_at_once
@@ -134,11 +134,14 @@ class Refitter:
         if not decision.due:
             return Run("no_change", decision.reason, active.version, counted)
         bench = Bench(attributor, active, read_density(active, self.store))
-        most = confirmed_used(session, version) + most_at_once(active.known_images)
-        draft = self._draft(session, own, chosen.first(most), reason=decision.reason, model_version=version)
-        entered = Contest(store=self.store, rules=self.gates).enter(session, draft, bench)
-        outcome = "shadow" if entered.in_shadow else "refused"
-        return Run(outcome, f"{decision.reason}: {entered.outcome}", entered.version, counted)
+        sizes = step_sizes(
+            confirmed_in(session, active.version),
+            confirmed=len(chosen.images),
+            most=most_at_once(active.known_images),
+        )
+        drafts = self._drafts(session, own, chosen, sizes, reason=decision.reason, model_version=version)
+        entered = Contest(store=self.store, rules=self.gates).enter(session, drafts, bench)
+        return _run_of(entered, sizes, chosen, reason=decision.reason, counted=counted)
 
     def _choose(self, session: Session, own: "OpenSetDensity", model_version: str) -> Chosen:
         names = [str(name) for name in own.classes_]
@@ -166,39 +169,35 @@ class Refitter:
             in_shadow=shadow.version if shadow is not None else None,
         )
 
-    def _draft(
-        self, session: Session, own: "OpenSetDensity", chosen: Chosen, *, reason: str, model_version: str
-    ) -> Draft:
+    def _drafts(
+        self,
+        session: Session,
+        own: "OpenSetDensity",
+        chosen: Chosen,
+        sizes: Sequence[int],
+        *,
+        reason: str,
+        model_version: str,
+    ) -> Iterator[Draft]:
+        """A draft of each size, made when it is its turn."""
+        promotions = standing_promotions(session, model_version)
         stored = read_embeddings(session, model_version, image_ids=[one.image_id for one in chosen.images])
-        usable = [one for one in chosen.images if one.image_id in stored]
-        embeddings = np.array([np.asarray(stored[one.image_id], dtype=np.float32) for one in usable])
-        names = np.array([one.generator for one in usable], dtype=np.str_)
-        return Draft(
-            known=refit_known(own, embeddings, names),
-            promotions=standing_promotions(session, model_version),
-            reason=f"fitted again: {reason}",
-            details={
-                "newest_label": str(max(one.label_id for one in usable)),
-                "data": self._write_manifest(chosen, model_version=model_version),
-            },
-        )
-
-    def _write_manifest(self, chosen: Chosen, *, model_version: str) -> dict[str, Any]:
-        """Store the list of all confirmed images under the hash of its content; it is never changed."""
-        lines = [
-            json.dumps({"sha256": one.sha256, "generator": one.generator, "label": str(one.label_id)})
-            for one in chosen.images
-        ]
-        manifest = "\n".join(lines).encode()
-        sha256 = hashlib.sha256(manifest).hexdigest()
-        key = manifest_key(model_version, sha256)
-        self.store.put(key, manifest, content_type="application/x-ndjson")
-        return {
-            "manifest_sha256": sha256,
-            "manifest_key": key,
-            "confirmed_images": len(lines),
-            "confirmed": chosen.per_class(),
-        }
+        for size in sizes:
+            part = chosen.first(size)
+            usable = [one for one in part.images if one.image_id in stored]
+            embeddings = np.array([np.asarray(stored[one.image_id], dtype=np.float32) for one in usable])
+            names = np.array([one.generator for one in usable], dtype=np.str_)
+            manifest = part.manifest()
+            yield Draft(
+                known=refit_known(own, embeddings, names),
+                promotions=promotions,
+                reason=f"fitted again: {reason}",
+                details={
+                    "newest_label": str(max(one.label_id for one in usable)),
+                    "data": _data_facts(manifest, part, model_version=model_version),
+                },
+                manifest=manifest,
+            )
 
     def _publish(self, version: str, attributor: "Attributor") -> Run:
         if version != attributor.version:
@@ -215,6 +214,32 @@ class Refitter:
             return Run("refused", reason, checkpoint.version)
         self.store.put(key, artefact, content_type=DENSITY_CONTENT_TYPE)
         return Run("published", f"{key} was lost or damaged and was stored again", checkpoint.version)
+
+
+def _data_facts(manifest: bytes, chosen: Chosen, *, model_version: str) -> dict[str, Any]:
+    sha256 = hashlib.sha256(manifest).hexdigest()
+    return {
+        "manifest_sha256": sha256,
+        "manifest_key": manifest_key(model_version, sha256),
+        "confirmed_images": len(chosen.images),
+        "confirmed": chosen.per_class(),
+    }
+
+
+def _run_of(
+    entered: Entered, sizes: Sequence[int], chosen: Chosen, *, reason: str, counted: dict[str, Any]
+) -> Run:
+    """The record says which steps were tried; a refused one also up to which label it looked."""
+    steps = [
+        {"confirmed_images": size, "refused_by": failed}
+        for size, failed in zip(sizes, entered.tried, strict=False)
+    ]
+    details = {**counted, "steps": steps}
+    if entered.in_shadow:
+        taken = f"{sizes[len(steps) - 1]} of {len(chosen.images)} confirmed images, in step {len(steps)}"
+        return Run("shadow", f"{reason}: {entered.outcome} ({taken})", entered.version, details)
+    details["newest_label"] = str(max(one.label_id for one in chosen.images))
+    return Run("refused", f"{reason}: {entered.outcome}", entered.version, details)
 
 
 def _record(session: Session, model_version: str, run: Run, *, asked: UUID | None = None) -> None:

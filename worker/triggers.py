@@ -38,7 +38,7 @@ def images_until_due(known_images: int) -> int:
 
 
 def most_at_once(known_images: int) -> int:
-    """Confirmed images that one refit may take in beyond those that one before it took."""
+    """Confirmed images that one refit may take in beyond those that the density in force holds."""
     return max(1, round(LARGEST_SHARE * known_images))
 
 

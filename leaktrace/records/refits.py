@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, cast, func, null, select
+from sqlalchemy import func, null, select
 from sqlalchemy.orm import Session
 
 from leaktrace.errors import Conflict
@@ -108,25 +108,22 @@ def find_refit(session: Session, refit_id: UUID) -> Refit | None:
 
 
 def newest_label_used(session: Session, model_version: str) -> UUID | None:
-    """The newest label that any density for everybody was made with, whatever became of it.
+    """The newest label that any density for everybody was made with, or that a refused refit looked at.
 
     So a density that was refused or rolled back is not made again until as many images more are confirmed.
     """
-    newest = func.max(DensityVersion.details["newest_label"].astext)
-    statement = select(newest).where(
+    made = select(func.max(DensityVersion.details["newest_label"].astext)).where(
         DensityVersion.model_version == model_version, DensityVersion.tenant_id.is_(None)
     )
-    label_id = session.execute(statement).scalar_one()
-    return UUID(label_id) if label_id else None
-
-
-def confirmed_used(session: Session, model_version: str) -> int:
-    """How many confirmed images any density for everybody was made with at most, whatever became of it.
-
-    So a refit that was refused is not tried again with the same images.
-    """
-    most = func.max(cast(DensityVersion.details["data"]["confirmed_images"].astext, Integer))
-    statement = select(func.coalesce(most, 0)).where(
-        DensityVersion.model_version == model_version, DensityVersion.tenant_id.is_(None)
+    refused = select(func.max(Refit.details["newest_label"].astext)).where(
+        Refit.model_version == model_version, Refit.outcome == "refused"
     )
-    return session.execute(statement).scalar_one()
+    labels = [session.execute(each).scalar_one() for each in (made, refused)]
+    newest = max((label for label in labels if label), default=None)
+    return UUID(newest) if newest else None
+
+
+def confirmed_in(session: Session, version: str) -> int:
+    """How many confirmed images a density was made with."""
+    made_of = session.get_one(DensityVersion, version).details.get("data", {})
+    return int(made_of.get("confirmed_images", 0))

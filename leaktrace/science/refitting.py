@@ -2,15 +2,64 @@
 
 Confirmed images join the known ones only, in the scales and bandwidths that these were given. The calibration images
 stay those that were set aside when the model was made: what people confirm is no random sample of what is submitted,
-and a calibration on it would bend the false-alarm rate. Knows nothing of who confirmed what.
+and a calibration on it would bend the false-alarm rate. How many join at once is found by a search over smaller and
+smaller steps. Knows nothing of who confirmed what.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.gates import Gate
+
+HALVINGS = 4
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Step(Generic[Made]):
+    """One step that was tried: what was made of it, and the gates between it and the champion."""
+
+    made: Made
+    gates: Sequence[Gate]
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that it did not pass."""
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+
+def step_sizes(used: int, *, confirmed: int, most: int) -> list[int]:
+    """How many confirmed images, the oldest first, the candidates of one refit hold: the largest step first.
+
+    The champion holds `used` of them already. A step adds at most `most` to those, then half, and half again.
+    """
+    largest = min(confirmed - used, most)
+    if largest <= 0:  # nothing waits, or some were taken back: the one candidate is what stands
+        return [confirmed]
+    return [used + (largest >> halving) for halving in range(HALVINGS + 1) if largest >> halving]
+
+
+def try_steps(
+    candidates: Iterable[Made], measure: Callable[[Made], Sequence[Gate]]
+) -> tuple[Step[Made], list[Step[Made]]]:
+    """The first candidate that passes all gates, or the very first when none does; and all that were tried.
+
+    Source: backtracking line search, Armijo 1966, with the gates in place of a sufficient decrease.
+    """
+    tried: list[Step[Made]] = []
+    for candidate in candidates:
+        tried.append(Step(candidate, measure(candidate)))
+        if not tried[-1].failed:
+            return tried[-1], tried
+    if not tried:
+        raise ValueError("0 steps were given to try")
+    return tried[0], tried
 
 
 def refit_known(

@@ -21,10 +21,12 @@ from leaktrace.records.models import Attribution, Item
 from leaktrace.records.promotions import demote_generator, promote_generator
 from leaktrace.records.refits import NotPromotable, ask_promotion, ask_refit, list_refits
 from leaktrace.records.rollback import roll_back
-from leaktrace.science.gates import GateRules
+from leaktrace.science.gates import Gate, GateRules
+from leaktrace.science.judging import Judge
 from tests.integration.worker.conftest import MakeWorker
 from tests.submissions import Submissions
 from tests.synthetic import CLASSES, SyntheticAttributor, picture_of
+from worker import contest
 from worker.challenge import Challenge
 from worker.confirmed import ConfirmedRules
 from worker.enrolment import Enroller
@@ -174,6 +176,49 @@ def test_many_confirmations_join_by_and_by(service: Service) -> None:
     following = service.shadow()
     assert following is not None
     assert following.known_images == 180 + 18 + 20
+
+
+def refuse_steps_over(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gates say that a density of more known images than that changes too many answers."""
+
+    def gates(_champion: Judge, challenger: Judge, **_: object) -> list[Gate]:
+        known = len(challenger.density.embeddings_)
+        return [Gate("reference_flips", known <= most, known, most, f"{known} known images are too many")]
+
+    monkeypatch.setattr(contest, "compare", gates)
+
+
+def last_steps(service: Service) -> list[tuple[int, list[str]]]:
+    with transaction(service.engine) as session:
+        newest = list_refits(session, service.version)[0]
+        return [(step["confirmed_images"], step["refused_by"]) for step in newest.details["steps"]]
+
+
+def test_smaller_step_joins_when_largest_is_refused(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_steps_over(180 + 5, monkeypatch)
+    service.confirm(service.submit(alpha=12, beta=12))
+    outcome, reason = service.refit()
+    assert (outcome, reason.endswith("(4 of 24 confirmed images, in step 3)")) == ("shadow", True)
+    assert last_steps(service) == [(18, ["reference_flips"]), (9, ["reference_flips"]), (4, [])]
+    shadow = service.shadow()
+    assert shadow is not None
+    assert (shadow.known_images, shadow.details["data"]["confirmed_images"]) == (184, 4)
+
+
+def test_refused_steps_wait_for_more(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_steps_over(180, monkeypatch)
+    service.confirm(service.submit(alpha=20))
+    assert service.refit() == (
+        "refused",
+        "20 of 9 newly confirmed images: 198 known images are too many",
+    )
+    assert [size for size, _ in last_steps(service)] == [18, 9, 4, 2, 1]
+    assert service.refit() == ("no_change", "0 of 9 newly confirmed images")
+    service.confirm(service.submit(beta=10))
+    refuse_steps_over(180 + 2, monkeypatch)
+    assert (service.refit()[0], last_steps(service)[-1]) == ("shadow", (2, []))
 
 
 def test_asked_refit_is_answered(service: Service) -> None:
