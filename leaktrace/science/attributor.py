@@ -28,6 +28,7 @@ from leaktrace.science.model_folder import (
     version_of,
 )
 from leaktrace.science.preprocessing import PreparedImage, prepare
+from leaktrace.science.strata import stratum_of
 
 DENSITY_DIGITS = 12
 
@@ -126,6 +127,7 @@ class Attributor:
             judged = judge.judge(
                 embedded[rows],
                 extended=[images[row].extended for row in rows],
+                strata=[stratum_of(images[row].header) for row in rows],
                 crops=_crops_of(images, of_crops, rows),
             )
             found |= dict(zip(rows, judged, strict=True))

@@ -26,6 +26,7 @@ from leaktrace.science.embedding_sets import check_sets, checked_embeddings, che
 from leaktrace.science.estimators import make_estimator
 from leaktrace.science.log_density import LogDensity
 from leaktrace.science.scales import EmbeddingScale
+from leaktrace.science.stratified import StratifiedCalibration, all_unknown
 
 __all__ = ["BANDWIDTHS", "DensityUnusable", "OpenSetDensity"]
 
@@ -81,10 +82,12 @@ class OpenSetDensity(BaseEstimator):
         calibration_embeddings: ArrayLike,
         calibration_labels: ArrayLike,
         calibration_gates: ArrayLike | None = None,
+        calibration_strata: ArrayLike | None = None,
     ) -> Self:
         """Fit on known embeddings (N, D) and calibrate on others (M, D) of the same classes, in float32.
 
-        With their gates (M, D) the calibration images are kept, which an enrolment and a refit need.
+        With their gates (M, D) the calibration images are kept, which an enrolment and a refit need, and p-values by
+        strata: those are the `calibration_strata` (M,).
 
         Raises ValueError when shapes, classes or values do not fit, or when the two sets share an embedding.
         """
@@ -98,23 +101,27 @@ class OpenSetDensity(BaseEstimator):
         self.joined_: tuple[int, ...] = ()
         self.facts_: Mapping[str, Any] | None = None
         self._fit_densities(known, known_labels, classes=classes, bandwidths=None)
-        self.calibration_scores_ = [
-            np.sort(self._novelty_of(calibration[calibration_of == name], index))
-            for index, name in enumerate(classes)
-        ]
-        self._keep_calibration(calibration, calibration_of, calibration_gates)
+        indices = np.searchsorted(classes, calibration_of)
+        order, self.calibration_scores_ = self.rank(calibration, indices)
+        self.calibration_: CalibrationSet | None = None
+        if calibration_gates is not None or calibration_strata is not None:
+            kept = _checked_calibration(calibration, calibration_gates, calibration_strata, labels=indices)
+            self.calibration_ = kept.in_order(order)
         self._count()
         return self
 
-    def _keep_calibration(
-        self, embeddings: NDArray[np.float32], labels: NDArray[np.str_], gates: ArrayLike | None
-    ) -> None:
-        self.calibration_: CalibrationSet | None = None
-        if gates is not None:
-            kept = checked_embeddings(gates, name="calibration gates'")
-            if kept.shape != embeddings.shape:
-                raise ValueError(f"calibration gates are {kept.shape}, their embeddings {embeddings.shape}")
-            self.calibration_ = CalibrationSet(embeddings, kept, np.searchsorted(self.classes_, labels))
+    def rank(
+        self, embeddings: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], list[Floats]]:
+        """The rows (M,) of calibration embeddings (M, D) by class and novelty, and the sorted novelty of each class."""
+        order, scores = [], []
+        for index in range(len(self.classes_)):
+            rows = np.flatnonzero(labels == index)
+            novelty = self._novelty_of(embeddings[rows], index)
+            by_novelty = np.argsort(novelty, kind="stable")
+            order.append(rows[by_novelty])
+            scores.append(novelty[by_novelty])
+        return np.concatenate(order), scores
 
     def novelty(self, embeddings: ArrayLike) -> Floats:
         """-log density (B, K) in nats of embeddings (B, D): higher means less like that class."""
@@ -135,6 +142,17 @@ class OpenSetDensity(BaseEstimator):
         """Conformal p-values (B, K): for an image of class c, P(p_c <= alpha) <= alpha."""
         return p_values(self.novelty(embeddings), self.calibration_scores_)
 
+    def calibration_by_strata(self, alpha: float) -> StratifiedCalibration:
+        """The calibration scores in groups by strata, as far as there are enough for `alpha`.
+
+        No group has too few for an alpha that its whole class can give, so that `attainable` holds for all.
+        """
+        check_is_fitted(self)
+        count = int(self.calibration_counts_.sum())
+        strata = all_unknown(count) if self.calibration_ is None else self.calibration_.strata
+        per_class = np.split(strata, np.cumsum(self.calibration_counts_)[:-1])
+        return StratifiedCalibration(self.calibration_scores_, per_class, alpha=alpha)
+
     def attainable(self, alpha: float) -> NDArray[np.bool_]:
         """Which classes (K,) have enough calibration images for a p-value of `alpha` or less to exist."""
         check_is_fitted(self)
@@ -153,10 +171,9 @@ class OpenSetDensity(BaseEstimator):
             )
 
     def fit_class(self, embeddings: ArrayLike, *, calibration_embeddings: ArrayLike) -> tuple[float, Floats]:
-        """Bandwidth and sorted calibration novelty that one more class would have, in the scales fitted here."""
+        """Bandwidth and calibration novelty (M,) that one more class would have, in the scales fitted here."""
         density = self._estimator(None).fit(self.scale(embeddings))
-        novelty = _novelty(density, self.scale(calibration_embeddings))
-        return density.bandwidth_, np.sort(novelty)
+        return density.bandwidth_, _novelty(density, self.scale(calibration_embeddings))
 
     def to_bytes(self) -> bytes:
         """The fitted density as one safetensors file with a JSON header; nothing in it can be executed."""
@@ -248,6 +265,24 @@ class OpenSetDensity(BaseEstimator):
     def _count(self) -> None:
         self.calibration_counts_ = np.array([len(scores) for scores in self.calibration_scores_])
         self.smallest_p_: Floats = 1 / (self.calibration_counts_ + 1)
+
+
+def _checked_calibration(
+    embeddings: NDArray[np.float32],
+    gates: ArrayLike | None,
+    strata: ArrayLike | None,
+    *,
+    labels: NDArray[np.int64],
+) -> CalibrationSet:
+    if gates is None:
+        raise ValueError(f"strata of {len(embeddings)} calibration images came with 0 gates; both are needed")
+    kept = checked_embeddings(gates, name="calibration gates'")
+    if kept.shape != embeddings.shape:
+        raise ValueError(f"calibration gates are {kept.shape}, their embeddings {embeddings.shape}")
+    named = all_unknown(len(embeddings)) if strata is None else np.asarray(strata, dtype=np.str_)
+    if named.shape != labels.shape:
+        raise ValueError(f"{len(embeddings)} calibration embeddings came with strata of shape {named.shape}")
+    return CalibrationSet(embeddings, kept, labels, named)
 
 
 def _novelty(density: LogDensity, points: Floats) -> Floats:

@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from leaktrace.errors import Unavailable
 from leaktrace.science.estimators import ESTIMATORS
+from leaktrace.science.stratified import all_unknown
 
 _FORMAT = "leaktrace-density-1"
 # A file names its estimator only when it is another one, so that a stored density keeps its bytes and its hash.
@@ -27,6 +28,7 @@ _UNNAMED_ESTIMATOR = "kde"
 _OPTIONAL_ARRAYS: dict[str, np.dtype[Any]] = {
     "calibration_embeddings": np.dtype(np.float32),
     "calibration_gates": np.dtype(np.float32),
+    "calibration_strata": np.dtype(np.int64),
     "enrolled_prototypes": np.dtype(np.float32),
     "joined": np.dtype(np.int64),
 }
@@ -60,11 +62,19 @@ class EnrolledHead:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """The calibration images: embeddings (M, D), gates (M, D), and labels (M,) that index the density's classes."""
+    """The calibration images: embeddings (M, D), gates (M, D), strata (M,), and labels (M,) that index the classes.
+
+    They stand by class, and where their strata are known each stands where its score does.
+    """
 
     embeddings: NDArray[np.float32]
     gates: NDArray[np.float32]
     labels: NDArray[np.int64]
+    strata: NDArray[np.str_]
+
+    def in_order(self, rows: NDArray[np.int64]) -> "CalibrationSet":
+        """The same images in another order."""
+        return CalibrationSet(self.embeddings[rows], self.gates[rows], self.labels[rows], self.strata[rows])
 
 
 @dataclass(frozen=True)
@@ -112,10 +122,12 @@ def pack(parts: DensityParts) -> bytes:
         "calibration_scores": np.concatenate(parts.calibration_scores),
     }
     if parts.calibration is not None:
-        # By class, as the scores are, so that the counts say whose each row is.
-        order = np.argsort(parts.calibration.labels, kind="stable")
-        arrays["calibration_embeddings"] = np.ascontiguousarray(parts.calibration.embeddings[order])
-        arrays["calibration_gates"] = np.ascontiguousarray(parts.calibration.gates[order])
+        arrays["calibration_embeddings"] = np.ascontiguousarray(parts.calibration.embeddings)
+        arrays["calibration_gates"] = np.ascontiguousarray(parts.calibration.gates)
+        names, codes = np.unique(parts.calibration.strata, return_inverse=True)
+        if any(names):  # a density that knows none keeps its bytes and its hash
+            card["strata"] = names.tolist()
+            arrays["calibration_strata"] = codes.astype(np.int64)
     if parts.joined:
         arrays["joined"] = np.array(parts.joined, dtype=np.int64)
     if parts.head is not None:
@@ -142,7 +154,7 @@ def unpack(data: bytes) -> DensityParts:
             labels=arrays["labels"],
             bandwidths=arrays["bandwidths"],
             calibration_scores=_per_class(arrays["calibration_scores"], counts),
-            calibration=_calibration(arrays, counts),
+            calibration=_calibration(card, arrays, counts),
             head=_head(card, arrays),
             joined=tuple(arrays.get("joined", np.empty(0, np.int64)).tolist()),
             facts=dict(card["facts"]) if "facts" in card else None,
@@ -180,14 +192,27 @@ def _per_class(scores: NDArray[np.float64], counts: list[int]) -> tuple[NDArray[
     return tuple(np.split(scores, np.cumsum(counts)[:-1]))
 
 
-def _calibration(arrays: dict[str, NDArray[Any]], counts: list[int]) -> CalibrationSet | None:
+def _calibration(
+    card: dict[str, Any], arrays: dict[str, NDArray[Any]], counts: list[int]
+) -> CalibrationSet | None:
     if "calibration_embeddings" not in arrays:
         return None
     embeddings, gates = arrays["calibration_embeddings"], arrays["calibration_gates"]
     shape = (sum(counts), arrays["embeddings"].shape[-1])
     if embeddings.shape != shape or gates.shape != shape:
         raise ValueError(f"calibration embeddings {embeddings.shape} and gates {gates.shape} must be {shape}")
-    return CalibrationSet(embeddings, gates, np.repeat(np.arange(len(counts)), counts))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return CalibrationSet(embeddings, gates, labels, _strata(card, arrays, sum(counts)))
+
+
+def _strata(card: dict[str, Any], arrays: dict[str, NDArray[Any]], count: int) -> NDArray[np.str_]:
+    if "strata" not in card and "calibration_strata" not in arrays:
+        return all_unknown(count)
+    names, codes = np.array([str(name) for name in card["strata"]]), arrays["calibration_strata"]
+    if codes.shape != (count,) or not ((codes >= 0) & (codes < len(names))).all():
+        raise ValueError(f"strata of shape {codes.shape} do not name {count} of {len(names)} strata")
+    strata: NDArray[np.str_] = names[codes]
+    return strata
 
 
 def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead | None:

@@ -19,6 +19,7 @@ from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import CalibrationSet, DensityParts, EnrolledHead
 from leaktrace.science.judging import extend_head
 from leaktrace.science.model_folder import Model
+from leaktrace.science.stratified import all_unknown
 
 MIN_FIT = 30
 MIN_HELD_OUT = 20
@@ -27,10 +28,11 @@ HELD_OUT_SHARE = 0.4
 
 @dataclass(frozen=True)
 class Examples:
-    """Images of one generator: embeddings (N, D) and gates (N, D)."""
+    """Images of one generator: embeddings (N, D), gates (N, D), and strata (N,) where those are known."""
 
     embeddings: NDArray[np.float32]
     gates: NDArray[np.float32]
+    strata: NDArray[np.str_] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,10 @@ def _with_class(
 ) -> DensityParts:
     """The parts with one class more, everything in the order of names."""
     parts = base.parts()
-    bandwidth, scores = base.fit_class(
+    bandwidth, novelty = base.fit_class(
         examples.fit.embeddings, calibration_embeddings=examples.held_out.embeddings
     )
+    order = np.argsort(novelty, kind="stable")
     index = int(np.searchsorted(np.array(parts.classes), name))
     return replace(
         parts,
@@ -113,14 +116,28 @@ def _with_class(
         embeddings=np.concatenate([parts.embeddings, examples.fit.embeddings]),
         labels=_opened_up(parts.labels, index, added=len(examples.fit.embeddings)),
         bandwidths=np.insert(parts.bandwidths, index, bandwidth),
-        calibration_scores=(*parts.calibration_scores[:index], scores, *parts.calibration_scores[index:]),
-        calibration=CalibrationSet(
-            np.concatenate([calibration.embeddings, examples.held_out.embeddings]),
-            np.concatenate([calibration.gates, examples.held_out.gates]),
-            _opened_up(calibration.labels, index, added=len(examples.held_out.embeddings)),
+        calibration_scores=(
+            *parts.calibration_scores[:index],
+            novelty[order],
+            *parts.calibration_scores[index:],
         ),
+        calibration=_calibrated_with(calibration, _rows(examples.held_out, order), index=index),
         head=head,
     )
+
+
+def _calibrated_with(calibration: CalibrationSet, held_out: Examples, *, index: int) -> CalibrationSet:
+    """The calibration images with those of a new class `index`, by class."""
+    count = len(held_out.embeddings)
+    strata = all_unknown(count) if held_out.strata is None else held_out.strata
+    labels = _opened_up(calibration.labels, index, added=count)
+    joined = CalibrationSet(
+        np.concatenate([calibration.embeddings, held_out.embeddings]),
+        np.concatenate([calibration.gates, held_out.gates]),
+        labels,
+        np.concatenate([calibration.strata, strata]),
+    )
+    return joined.in_order(np.argsort(labels, kind="stable"))
 
 
 def _with_temperature(parts: DensityParts, model: Model) -> EnrolledHead:
@@ -165,4 +182,5 @@ def _opened_up(labels: NDArray[np.int64], index: int, *, added: int) -> NDArray[
 
 
 def _rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-    return Examples(examples.embeddings[rows], examples.gates[rows])
+    strata = None if examples.strata is None else examples.strata[rows]
+    return Examples(examples.embeddings[rows], examples.gates[rows], strata)

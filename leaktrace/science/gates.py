@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from leaktrace.science.encoder import Embedded
 from leaktrace.science.judging import Judge
+from leaktrace.science.stratified import all_unknown
 from leaktrace.science.verdict import decide
 
 
@@ -50,11 +51,17 @@ class Gate:
 
 @dataclass(frozen=True)
 class Sample:
-    """Images to judge: embeddings (N, D), gates (N, D), and their makers' names where those are known."""
+    """Images to judge: embeddings (N, D), gates (N, D), and their makers' names and strata where those are known."""
 
     embeddings: NDArray[np.float32]
     gates: NDArray[np.float32]
     names: NDArray[np.str_] | None = None
+    strata: NDArray[np.str_] | None = None
+
+    @property
+    def known_strata(self) -> NDArray[np.str_]:
+        """The strata (N,), unknown where they are not."""
+        return all_unknown(len(self.embeddings)) if self.strata is None else self.strata
 
 
 def decisions(judge: Judge, sample: Sample, *, own_p: NDArray[np.float64] | None = None) -> NDArray[np.str_]:
@@ -67,14 +74,15 @@ def decisions(judge: Judge, sample: Sample, *, own_p: NDArray[np.float64] | None
     embedding, gate = torch.from_numpy(sample.embeddings), torch.from_numpy(sample.gates)
     attention = torch.empty(len(embedding), 0)
     probabilities = judge.probabilities(Embedded(embedding, gate, attention))
-    p_values = judge.density.p_values(sample.embeddings) if own_p is None else own_p
+    p_values = judge.p_values(sample.embeddings, sample.known_strata) if own_p is None else own_p
+    smallest_p = judge.calibration.smallest_p(sample.known_strata)
     found = []
     for row in range(len(sample.embeddings)):
         verdict = decide(
             probabilities[row],
             p_values[row],
             judge.classes,
-            smallest_p=judge.density.smallest_p_,
+            smallest_p=smallest_p[row],
             alpha=judge.thresholds.alpha,
             min_probability=judge.thresholds.min_probability,
         )
@@ -106,9 +114,9 @@ def compare(
 def held_out_recall(judge: Judge, sample: Sample, *, name: str, rules: GateRules) -> Gate:
     """How many of a new class's calibration images get its name when each is left out of the calibration."""
     index = judge.classes.index(name)
-    p_values = judge.density.p_values(sample.embeddings)
+    p_values = judge.p_values(sample.embeddings, sample.known_strata)
     # (1 + others at least as novel) / (others + 1): the image itself no longer counts as one of them.
-    counts = len(judge.density.calibration_scores_[index])
+    counts = np.round(1 / judge.calibration.smallest_p(sample.known_strata)[:, index]) - 1
     p_values[:, index] = (p_values[:, index] * (counts + 1) - 1) / counts
     recall = float((decisions(judge, sample, own_p=p_values) == name).mean())
     detail = f"{recall:.1%} of {len(sample.embeddings)} held-out images of {name} are attributed to it"

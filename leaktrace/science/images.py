@@ -44,6 +44,7 @@ from leaktrace.science.containers import (
     is_cut_short,
     sniff_format,
 )
+from leaktrace.science.jpeg_quality import jpeg_quality
 
 # Pillow warns about odd metadata that changes no pixel. catch_warnings is not thread-safe, so the filter is set once.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -128,11 +129,12 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Format by magic bytes; width and height in pixels, as seen upright."""
+    """Format by magic bytes; width and height in pixels, as seen upright; of a JPEG also the quality, 1 to 100."""
 
     format: str
     width: int
     height: int
+    jpeg_quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ def decode(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> DecodedImag
         _check_size(image.size, limits)
         upright = _turned(flatten_to_srgb(image), _orientation(image))
         pixels = np.ascontiguousarray(np.asarray(upright, dtype=np.uint8))
-    header = ImageHeader(format=image_format, width=pixels.shape[1], height=pixels.shape[0])
+    height, width = pixels.shape[:2]
+    header = ImageHeader(image_format, width, height, jpeg_quality=_jpeg_quality(image))
     return DecodedImage(pixels=pixels, header=header, sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -235,7 +238,11 @@ def _header(image: ImageFile, image_format: str) -> ImageHeader:
     width, height = image.size
     if _orientation(image) >= 5:
         width, height = height, width
-    return ImageHeader(format=image_format, width=width, height=height)
+    return ImageHeader(image_format, width, height, jpeg_quality=_jpeg_quality(image))
+
+
+def _jpeg_quality(image: ImageFile) -> int | None:
+    return jpeg_quality(image.quantization) if isinstance(image, JpegImagePlugin.JpegImageFile) else None
 
 
 def _orientation(image: ImageFile) -> int:

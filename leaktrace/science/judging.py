@@ -21,6 +21,7 @@ from leaktrace.science.encoder import Embedded
 from leaktrace.science.explanation import Crops, Explanation, explain
 from leaktrace.science.model_folder import Model
 from leaktrace.science.prototypes import PrototypeHead
+from leaktrace.science.stratified import UNKNOWN, all_unknown
 from leaktrace.science.verdict import decide
 
 
@@ -34,7 +35,11 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Everything that is said of one image. Probabilities add up to 1; p-values do not."""
+    """Everything that is said of one image. Probabilities add up to 1; p-values do not.
+
+    `calibration` says what the p-values were measured against: the image's stratum, and for each class how many images
+    of which group.
+    """
 
     verdict: str
     generator: str | None
@@ -44,6 +49,7 @@ class Attribution:
     reason: str
     probabilities: dict[str, float]
     p_values: dict[str, float]
+    calibration: dict[str, Any]
     embedding: NDArray[np.float32]  # (D,)
     gate: NDArray[np.float32]  # (D,)
     explanation: Explanation
@@ -74,6 +80,7 @@ class Judge:
         if tuple(density.classes_) != tuple(sorted((*model.classes, *enrolled))):
             raise ValueError(f"the density knows {tuple(density.classes_)}, the model {model.classes}")
         self.density, self.version, self.thresholds = density, version, thresholds
+        self.calibration = density.calibration_by_strata(thresholds.alpha)
         self.classes = tuple(str(name) for name in density.classes_)
         self.steps = model.schedule.steps
         self.head = extend_head(model.net.head, classes=model.classes, enrolled=density.head_)
@@ -86,20 +93,35 @@ class Judge:
         probabilities: NDArray[np.float64] = (scores.double() / self.temperature).softmax(dim=-1).numpy()
         return probabilities
 
+    def p_values(self, embeddings: NDArray[np.float32], strata: NDArray[np.str_]) -> NDArray[np.float64]:
+        """Conformal p-values (B, K) of embeddings (B, D) of images of these strata (B,)."""
+        return self.calibration.p_values(self.density.novelty(embeddings), strata)
+
     def judge(
-        self, embedded: Embedded, *, extended: Sequence[bool], crops: Crops | None = None
+        self,
+        embedded: Embedded,
+        *,
+        extended: Sequence[bool],
+        strata: Sequence[str] | None = None,
+        crops: Crops | None = None,
     ) -> list[Attribution]:
         """One attribution for each of B images, in the same order; `extended` is carried through.
+
+        `strata` are those of the images; without them each class is measured by all its calibration images.
 
         `crops` only adds the parts of the picture to the explanations.
         """
         embeddings, gates = embedded.embedding.numpy(), embedded.gate.numpy()
-        probabilities, p_values = self.probabilities(embedded), self.density.p_values(embeddings)
+        named = all_unknown(len(embeddings)) if strata is None else np.array(strata, dtype=np.str_)
+        probabilities, p_values = self.probabilities(embedded), self.p_values(embeddings, named)
+        smallest_p = self.calibration.smallest_p(named)
         explanations = explain(embedded, self.head, classes=self.classes, steps=self.steps, crops=crops)
         return [
             self._attribution(
                 probabilities[row],
                 p_values[row],
+                smallest_p[row],
+                calibration=self._measured_by(str(named[row])),
                 embedding=embeddings[row],
                 gate=gates[row],
                 explanation=explanations[row],
@@ -109,24 +131,34 @@ class Judge:
         ]
 
     def _attribution(
-        self, probabilities: NDArray[np.float64], p_values: NDArray[np.float64], **carried: Any
+        self,
+        probabilities: NDArray[np.float64],
+        p_values: NDArray[np.float64],
+        smallest_p: NDArray[np.float64],
+        **carried: Any,
     ) -> Attribution:
         verdict = decide(
             probabilities,
             p_values,
             self.classes,
-            smallest_p=self.density.smallest_p_,
+            smallest_p=smallest_p,
             alpha=self.thresholds.alpha,
             min_probability=self.thresholds.min_probability,
         )
         return Attribution(
             **asdict(verdict),
-            smallest_p=float(self.density.smallest_p_.max()),
+            smallest_p=float(smallest_p.max()),
             alpha=self.thresholds.alpha,
             probabilities=dict(zip(self.classes, probabilities.tolist(), strict=True)),
             p_values=dict(zip(self.classes, p_values.tolist(), strict=True)),
             **carried,
         )
+
+    def _measured_by(self, stratum: str) -> dict[str, Any]:
+        """What p-values of images of the stratum are measured against, for JSON."""
+        groups = zip(self.classes, self.calibration.groups(stratum), strict=True)
+        classes = {name: {"images": len(group.scores), "of": group.of} for name, group in groups}
+        return {"stratum": None if stratum == UNKNOWN else stratum, "classes": classes}
 
 
 def extend_head(

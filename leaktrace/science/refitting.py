@@ -89,6 +89,7 @@ def refit_known(
         joined=(*parts.joined, *joined),
         facts=None,
     )
-    novelty = OpenSetDensity.from_parts(extended).novelty(calibration.embeddings)
-    scores = tuple(np.sort(novelty[calibration.labels == index, index]) for index in range(len(classes)))
-    return OpenSetDensity.from_parts(replace(extended, calibration_scores=scores))
+    order, scores = OpenSetDensity.from_parts(extended).rank(calibration.embeddings, calibration.labels)
+    return OpenSetDensity.from_parts(
+        replace(extended, calibration_scores=tuple(scores), calibration=calibration.in_order(order))
+    )

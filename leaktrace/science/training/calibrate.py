@@ -17,7 +17,7 @@ import torch
 from leaktrace.science.attributor import Attributor, golden_answers
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.encoder import Embedded
-from leaktrace.science.images import decode
+from leaktrace.science.images import decode, read_header
 from leaktrace.science.inference import InferencePass, choose_device
 from leaktrace.science.model_folder import (
     DENSITY,
@@ -29,6 +29,7 @@ from leaktrace.science.model_folder import (
     write_model,
 )
 from leaktrace.science.preprocessing import PreparedImage, Preprocessing, prepare
+from leaktrace.science.strata import stratum_of
 from leaktrace.science.temperature import fit_temperature
 from leaktrace.science.training.dataset import FittingSet, Sample
 
@@ -69,6 +70,7 @@ def calibrate(
         calibration_embeddings=held.embedding.numpy(),
         calibration_labels=np.array([sample.generator for sample in calibration.samples]),
         calibration_gates=held.gate.numpy(),
+        calibration_strata=[stratum_of(read_header(one.path.read_bytes())) for one in calibration.samples],
     )
     (out / DENSITY).write_bytes(density.to_bytes())
     card["density"] = {

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 from sklearn.exceptions import NotFittedError
 
+import leaktrace
 from leaktrace.science.density import DensityUnusable, OpenSetDensity
 from leaktrace.science.density_file import pack
 from leaktrace.science.estimators import ESTIMATORS
 from leaktrace.science.kde import GaussianKDE
+from leaktrace.science.refitting import refit_known
 
+STARTER = Path(leaktrace.__file__).parent / "weights/starter/density.safetensors"
 DIMENSIONS = 6
 CENTRES = {"alpha-1": 0.0, "beta-2": 3.0, "real": -3.0}
 
@@ -225,7 +229,7 @@ def test_file_is_reproducible() -> None:
 
 def broken(name: str) -> bytes:
     """A density file with one thing wrong."""
-    data = fitted().to_bytes()
+    data = with_strata().to_bytes() if "strata" in name else fitted().to_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     card, arrays = json.loads(header["__metadata__"]["density"]), load(data)
     arrays = {key: value.copy() for key, value in arrays.items()}
@@ -253,6 +257,10 @@ def broken(name: str) -> bytes:
         card["estimator"] = "something else"
     if name == "format":
         card["format"] = "something else"
+    if name == "strata":
+        arrays["calibration_strata"][0] = 3
+    if name == "nameless strata":
+        del card["strata"]
     return save(arrays, metadata={"density": json.dumps(card)})
 
 
@@ -271,6 +279,8 @@ def broken(name: str) -> bytes:
         "counts",
         "estimator",
         "format",
+        "strata",
+        "nameless strata",
     ],
 )
 def test_damaged_file_is_refused(name: str) -> None:
@@ -320,7 +330,76 @@ def test_calibration_images_survive_storage() -> None:
     )
     kept = OpenSetDensity.from_bytes(density.to_bytes()).calibration_
     assert kept is not None
-    order = np.argsort(labels, kind="stable")
-    assert np.array_equal(kept.embeddings, calibration[order])
+    order = [np.flatnonzero((calibration == row).all(axis=1))[0] for row in kept.embeddings]
+    assert sorted(order) == list(range(40))
     assert np.array_equal(kept.gates, gates[order])
+    assert labels[order].tolist() == ["a"] * 20 + ["b"] * 20
     assert kept.labels.tolist() == [0] * 20 + [1] * 20
+
+
+def with_strata() -> OpenSetDensity:
+    """120 calibration images a class of the stratum "one", whose second feature says so, and 100 of others."""
+    known, labels = drawn(40, 0)
+    others, other_labels = drawn(220, 1)
+    strata = np.tile(["one"] * 120 + ["two"] * 60 + ["three"] * 40, 3)
+    others[strata == "one", 1] = 1.0
+    return OpenSetDensity(model_version="m").fit(
+        known,
+        labels,
+        calibration_embeddings=others,
+        calibration_labels=other_labels,
+        calibration_gates=np.ones_like(others),
+        calibration_strata=strata,
+    )
+
+
+def check_strata(density: OpenSetDensity) -> None:
+    """Each calibration image stands where its score does, with its stratum."""
+    kept = density.calibration_
+    assert kept is not None
+    own = np.take_along_axis(density.novelty(kept.embeddings), kept.labels[:, None], axis=1)[:, 0]
+    assert np.array_equal(own, np.concatenate(density.calibration_scores_))
+    assert np.array_equal(kept.strata == "one", kept.embeddings[:, 1] == 1.0)
+
+
+def test_strata_stand_beside_their_scores() -> None:
+    check_strata(with_strata())
+
+
+def test_strata_survive_storage() -> None:
+    density, queries = with_strata(), drawn(20, 5)[0]
+    read = OpenSetDensity.from_bytes(density.to_bytes())
+    check_strata(read)
+    assert read.to_bytes() == density.to_bytes()
+    strata = np.array(["one", "two", "", "four"] * 15)
+    before, after = (
+        one.calibration_by_strata(0.05).p_values(density.novelty(queries), strata) for one in (density, read)
+    )
+    assert np.array_equal(before, after)
+    assert not np.array_equal(before, density.p_values(queries))
+
+
+def test_refit_keeps_strata() -> None:
+    newcomers, names = drawn(3, 9)
+    check_strata(refit_known(with_strata(), newcomers, names))
+
+
+def test_file_without_strata_is_judged_as_before() -> None:
+    file = STARTER.read_bytes()
+    density = OpenSetDensity.from_bytes(file)
+    queries, strata = density.embeddings_[:40] + 0.01, np.array(["not-jpeg/512-1023px", ""] * 20)
+    by_strata = density.calibration_by_strata(0.05)
+    assert density.to_bytes() == file
+    assert np.array_equal(by_strata.p_values(density.novelty(queries), strata), density.p_values(queries))
+    assert np.array_equal(by_strata.smallest_p(strata), np.tile(density.smallest_p_, (40, 1)))
+
+
+@pytest.mark.parametrize(("gates", "strata"), [(False, 180), (True, 179)])
+def test_strata_without_their_images_are_refused(gates: bool, strata: int) -> None:
+    known, labels = drawn(40, 0)
+    others, other_labels = drawn(60, 1)
+    with pytest.raises(ValueError, match=r"180 calibration"):
+        OpenSetDensity().fit(
+            known, labels, calibration_embeddings=others, calibration_labels=other_labels,
+            calibration_gates=others if gates else None, calibration_strata=["one"] * strata,
+        )  # fmt: skip

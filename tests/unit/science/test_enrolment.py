@@ -70,6 +70,22 @@ def test_artefact_holds_all_of_it(attributor: SyntheticAttributor) -> None:
     assert (decisions(first, probe) == decisions(second, probe)).all()
 
 
+def test_enrolled_class_keeps_strata(attributor: SyntheticAttributor) -> None:
+    given = examples("gamma", count=240)
+    strata = np.array(["small", "large"] * 120)
+    given.gates[:, 0] = np.where(strata == "small", 0.25, 0.75)
+    parts = split(Examples(given.embeddings, given.gates, strata), alpha=ALPHA)
+    density = enrol(attributor.density, attributor.model, name="newcomer", examples=parts)
+    kept = OpenSetDensity.from_bytes(density.to_bytes()).calibration_
+    assert kept is not None
+    index = list(density.classes_).index("newcomer")
+    own = kept.labels == index
+    novelty = density.novelty(kept.embeddings[own])[:, index]
+    assert np.array_equal(novelty, density.calibration_scores_[index])
+    assert np.array_equal(kept.strata[own], np.where(kept.gates[own, 0] == 0.25, "small", "large"))
+    assert set(kept.strata[~own]) == {""}
+
+
 def test_two_classes_may_follow(attributor: SyntheticAttributor) -> None:
     # 96 calibration images a class: with 24 the share that alpha costs alone would vary by 4 points.
     density = attributor.density

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.model_folder import CARD, DENSITY, LATENT_ENCODER, PROTO_LEAKNET
 from leaktrace.science.training.calibrate import fit_temperature
 
@@ -44,3 +45,9 @@ def test_weights_are_float32(small_folder: Path) -> None:
         kinds = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
     assert torch.float32 in kinds
     assert torch.bfloat16 not in kinds
+
+
+def test_density_knows_strata_of_its_calibration(small_folder: Path) -> None:
+    kept = OpenSetDensity.from_bytes((small_folder / DENSITY).read_bytes()).calibration_
+    assert kept is not None
+    assert set(kept.strata) == {"not-jpeg/under-512px"}
