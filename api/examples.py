@@ -105,6 +105,14 @@ ATTRIBUTION: dict[str, Any] = {
     "reason": "sdxl-1.0 is the most probable class and the image is typical of it",
     "probabilities": {"sdxl-1.0": 0.93, "sd-2.1": 0.05, "real": 0.02},
     "p_values": {"sdxl-1.0": 0.41, "sd-2.1": 0.02, "real": 0.01},
+    "calibration": {
+        "stratum": "jpeg-70-89/from-1024px",
+        "classes": {
+            "sdxl-1.0": {"images": 212, "of": "stratum"},
+            "sd-2.1": {"images": 131, "of": "others"},
+            "real": {"images": 90, "of": "class"},
+        },
+    },
     "explanation": {
         "steps": [{"timestep": 50, "attention": 0.6}, {"timestep": 150, "attention": 0.4}],
         "features": [{"index": 17, "gate": 0.9, "contribution": 0.3}],

@@ -33,7 +33,7 @@ COLUMNS = (
     "custom_id", "file_name", "item_id", "state", "error_code", "error_detail", "verdict", "generator", "p_value",
     "smallest_p", "alpha", "reason", "probabilities", "image_id", "sha256", "size_bytes", "format", "width",
     "height", "attribution_id", "model_version", "density_version", "attributed_at", "label", "label_generator",
-    "adjusted_p", "unseen_at_fdr",
+    "adjusted_p", "unseen_at_fdr", "stratum",
 )  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def _cells(result: Result) -> list[object]:
     cells += [result.label.kind, result.label.generator] if result.label else [None] * 2
     found_unseen = result.discovery
     cells += [found_unseen.adjusted_p, str(found_unseen.unseen).lower()] if found_unseen else [None] * 2
+    cells.append(found.calibration.stratum if found and found.calibration else None)
     return cells
 
 

@@ -17,6 +17,22 @@ from leaktrace.records.labels import LabelKind
 from leaktrace.records.results import ResultRow
 
 
+class CalibratedClass(BaseModel):
+    """Which calibration images of a class a p-value comes from."""
+
+    images: int
+    of: Literal["stratum", "others", "class"] = Field(
+        description="Of the image's stratum; of all strata of the class with too few of their own; of the class."
+    )
+
+
+class Calibration(BaseModel):
+    """What p-values were measured against."""
+
+    stratum: str | None = Field(description="How the file was saved and scaled, where that is known.")
+    classes: dict[str, CalibratedClass]
+
+
 class Attribution(BaseModel):
     """What one model version says of one image. It is evidence, not proof."""
 
@@ -26,11 +42,12 @@ class Attribution(BaseModel):
     verdict: VerdictName
     generator: str | None = Field(description='The generator, or "real"; null unless verdict is "generator".')
     p_value: float = Field(description="Of the named generator, or the largest of any known one.")
-    smallest_p: float = Field(description="The smallest p-value that the calibration can give.")
+    smallest_p: float = Field(description="The smallest p-value that the calibration can give this image.")
     alpha: float
     reason: str
     probabilities: dict[str, float]
     p_values: dict[str, float]
+    calibration: Calibration | None = Field(description="What the p-values were measured against.")
     explanation: dict[str, Any]
     extended: bool = Field(description="A side was shorter than the model's crop and was extended.")
     model_version: str

@@ -40,6 +40,7 @@ class FakeAttribution:
     reason: str
     probabilities: dict[str, float]
     p_values: dict[str, float]
+    calibration: dict[str, Any]
     embedding: NDArray[np.float32]
     gate: NDArray[np.float32]
     explanation: FakeExplanation
@@ -100,6 +101,7 @@ class FakeAttributor:
             reason="drawn from the content",
             probabilities={name: float(name == generator) for name in CLASSES},
             p_values=dict(zip(CLASSES, p_values, strict=True)),
+            calibration={"stratum": None, "classes": {}},
             embedding=embedding,
             gate=np.ones_like(embedding),
             explanation=FakeExplanation(),

@@ -22,6 +22,7 @@ from leaktrace.science.model import ModelConfig, ProtoLeakNet
 from leaktrace.science.model_folder import Model
 from leaktrace.science.preprocessing import PreparedImage, Preprocessing, prepare
 from leaktrace.science.renoising import Schedule
+from leaktrace.science.strata import stratum_of
 
 CLASSES = ("alpha", "beta", "real")
 GENERATORS = (*CLASSES, "gamma", "delta")  # the last two are unknown to the model
@@ -149,4 +150,5 @@ class SyntheticAttributor:
         attention = torch.full((1, len(STEPS)), 1 / len(STEPS))
         gate = torch.from_numpy(gates_like(embedding))
         embedded = Embedded(torch.from_numpy(embedding), gate, attention)
-        return (judge or self._judge).judge(embedded, extended=[image.extended])[0]
+        strata = [stratum_of(image.header)]
+        return (judge or self._judge).judge(embedded, extended=[image.extended], strata=strata)[0]

@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 
 from leaktrace.objects import ObjectStore, density_key
 from leaktrace.records.densities import DensityCheckpoint
+from leaktrace.records.drift import WindowImage
 from leaktrace.records.examples import ExampleRow, read_examples
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import pack
 from leaktrace.science.enrolment import Examples, enrol, split
 from leaktrace.science.gates import Sample
+from leaktrace.science.stratified import UNKNOWN
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -57,9 +59,11 @@ class Bench:
         for enrolment in enrolments:
             rows = read_examples(session, enrolment.id, model_version=self.model_version)
             examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
-            parts = split(Examples(examples.embeddings, examples.gates), alpha=self.attributor.alpha)
+            given = Examples(examples.embeddings, examples.gates, examples.strata)
+            parts = split(given, alpha=self.attributor.alpha)
             density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
-            held_out[enrolment.id] = Sample(parts.held_out.embeddings, parts.held_out.gates)
+            held = parts.held_out
+            held_out[enrolment.id] = Sample(held.embeddings, held.gates, strata=held.strata)
         return Built(density, held_out)
 
     def golden(self) -> NDArray[np.float32]:
@@ -73,16 +77,20 @@ def calibration_sample(density: OpenSetDensity) -> Sample:
     if calibration is None:
         raise ValueError("the shared density carries 0 calibration images, so no gate can be measured")
     names = np.asarray(density.classes_, dtype=np.str_)[calibration.labels]
-    return Sample(calibration.embeddings, calibration.gates, names)
+    return Sample(calibration.embeddings, calibration.gates, names, strata=calibration.strata)
 
 
-def as_sample(rows: Sequence[ExampleRow], *, dimensions: int) -> Sample:
+def as_sample(rows: Sequence[ExampleRow | WindowImage], *, dimensions: int) -> Sample:
     """Stored embeddings and gates (N, D) as arrays; images judged before gates were kept are left out."""
     usable = [row for row in rows if row.gate is not None]
     embeddings = [np.asarray(row.embedding, dtype=np.float32) for row in usable]
     gates = [np.asarray(row.gate, dtype=np.float32) for row in usable]
     shape = (len(usable), dimensions)
-    return Sample(np.array(embeddings, np.float32).reshape(shape), np.array(gates, np.float32).reshape(shape))
+    return Sample(
+        np.array(embeddings, np.float32).reshape(shape),
+        np.array(gates, np.float32).reshape(shape),
+        strata=np.array([row.stratum or UNKNOWN for row in usable], dtype=np.str_),
+    )
 
 
 def store_artefact(

@@ -5,7 +5,8 @@ Two versions with the same facts and the same data are the same density. Knows n
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaktrace import __version__
@@ -22,10 +23,20 @@ def describe(density: OpenSetDensity, card: Mapping[str, Any]) -> dict[str, Any]
         "calibration": {
             "counts": dict(zip(classes, density.calibration_counts_.tolist(), strict=True)),
             "smallest_p": dict(zip(classes, density.smallest_p_.tolist(), strict=True)),
+            "strata": _strata(density, classes),
         },
         "classes": classes,
         "code_version": __version__,
     }
+
+
+def _strata(density: OpenSetDensity, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many calibration images each class has of each stratum; empty where no image's stratum is known."""
+    kept = density.calibration_
+    if kept is None or not kept.strata.any():
+        return {}
+    counted = {name: Counter(kept.strata[kept.labels == row].tolist()) for row, name in enumerate(classes)}
+    return {name: dict(sorted(counts.items())) for name, counts in counted.items()}
 
 
 def training_data(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from leaktrace.records.locks import DRIFT_LOCK, try_lock
 from leaktrace.science.drift import DriftRules, Finding, embedding_shift, rate_changes, uniformity
 from leaktrace.science.gates import Sample, decisions
 from leaktrace.settings import Settings
-from worker.bench import calibration_sample
+from worker.bench import as_sample, calibration_sample
 from worker.loaded_models import read_density
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ class DriftLook:
     ) -> _Seen:
         window = Window(since, until, self.windows.per_tenant, self.windows.images)
         images = read_window(session, model_version, window=window)
-        shape = (len(images), len(judge.density.scale_.mean_))
-        embeddings = np.array([np.asarray(one.embedding, np.float32) for one in images], np.float32)
-        gates = np.array([np.asarray(one.gate, np.float32) for one in images], np.float32)
-        sample = Sample(embeddings.reshape(shape), gates.reshape(shape))
+        sample = as_sample(images, dimensions=len(judge.density.scale_.mean_))
         return _Seen(images, sample.embeddings, decisions(judge, sample))
 
     def _golden(self, session: Session, judge: "Judge", model_version: str) -> list[Finding]:

@@ -20,6 +20,7 @@ def as_record(attributed: Attributed, seconds: dict[str, float]) -> NewAttributi
         reason=attribution.reason,
         probabilities=attribution.probabilities,
         p_values=attribution.p_values,
+        calibration=attribution.calibration,
         explanation=attribution.explanation.to_dict(),
         extended=attribution.extended,
         timings=timings,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leaktrace.records.challengers import StoredImage
+from leaktrace.science.stratified import UNKNOWN
 
 if TYPE_CHECKING:
     from leaktrace.science.judging import Attribution, Judge
@@ -26,4 +27,8 @@ def rejudge(judge: "Judge", images: Sequence[StoredImage]) -> "list[Attribution]
     gates = np.array([np.asarray(one.gate, dtype=np.float32) for one in images])
     attention = [[float(step["attention"]) for step in one.explanation["steps"]] for one in images]
     embedded = Embedded(torch.from_numpy(embeddings), torch.from_numpy(gates), torch.tensor(attention))
-    return judge.judge(embedded, extended=[one.extended for one in images])
+    return judge.judge(
+        embedded,
+        extended=[one.extended for one in images],
+        strata=[one.stratum or UNKNOWN for one in images],
+    )

@@ -110,6 +110,7 @@ class Attribution(Answer):
     reason: str
     probabilities: dict[str, float]
     p_values: dict[str, float]
+    calibration: dict[str, Any] | None = None
     explanation: dict[str, Any]
     extended: bool = False
     model_version: str

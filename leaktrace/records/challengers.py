@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from leaktrace.errors import NotFound
 from leaktrace.records.densities import NewDensity, store_density
 from leaktrace.records.density_models import DensityVersion, ShadowJudgement
+from leaktrace.records.examples import STRATUM
 from leaktrace.records.models import Attribution, Image
 
 # The answer in one word: the generator that was named, or the verdict.
@@ -40,6 +41,7 @@ class StoredImage:
     gate: Any
     explanation: Mapping[str, Any]
     extended: bool
+    stratum: str | None
 
 
 STORED_COLUMNS = (
@@ -50,6 +52,7 @@ STORED_COLUMNS = (
     Attribution.gate,
     Attribution.explanation,
     Attribution.extended,
+    STRATUM,
 )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from leaktrace.records.base import first_id_at
 from leaktrace.records.drift_models import DriftFinding, DriftRun
 from leaktrace.records.events import announce
+from leaktrace.records.examples import EXAMPLE_COLUMNS
 from leaktrace.records.models import Attribution, Item
 from leaktrace.records.readiness import find_serving_model
 from leaktrace.records.rescore_models import RescoredItem
@@ -30,6 +31,7 @@ class WindowImage:
     image_id: UUID
     embedding: Any
     gate: Any
+    stratum: str | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def read_window(session: Session, model_version: str, *, window: Window) -> list
         .subquery()
     )
     statement = (
-        select(Attribution.tenant_id, Attribution.image_id, Attribution.embedding, Attribution.gate)
+        select(Attribution.tenant_id, *EXAMPLE_COLUMNS)
         .join(numbered, numbered.c.id == Attribution.id)
         .where(numbered.c.number <= window.per_tenant)
         .order_by(Attribution.id.desc())

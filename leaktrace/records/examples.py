@@ -11,6 +11,10 @@ from sqlalchemy.orm import Session
 from leaktrace.records.models import Attribution
 from leaktrace.records.open_set_models import EnrolledImage
 
+# The processing stratum that an image had when it was answered; null where it was not known.
+STRATUM = Attribution.calibration["stratum"].as_string()
+EXAMPLE_COLUMNS = (Attribution.image_id, Attribution.embedding, Attribution.gate, STRATUM)
+
 
 @dataclass(frozen=True)
 class ExampleRow:
@@ -19,12 +23,13 @@ class ExampleRow:
     image_id: UUID
     embedding: Any
     gate: Any
+    stratum: str | None
 
 
 def read_examples(session: Session, enrolment_id: UUID, *, model_version: str) -> list[ExampleRow]:
     """The newest embedding and gate of each of an enrolment's images, in the order of the images' ids."""
     statement = (
-        select(Attribution.image_id, Attribution.embedding, Attribution.gate)
+        select(*EXAMPLE_COLUMNS)
         .join(EnrolledImage, EnrolledImage.image_id == Attribution.image_id)
         .where(
             EnrolledImage.enrolment_id == enrolment_id,
@@ -42,7 +47,7 @@ def read_named(
 ) -> list[ExampleRow]:
     """The newest named images, of a tenant or of all: the live traffic that must not flip."""
     statement = (
-        select(Attribution.image_id, Attribution.embedding, Attribution.gate)
+        select(*EXAMPLE_COLUMNS)
         .where(
             literal(True) if tenant_id is None else Attribution.tenant_id == tenant_id,
             Attribution.model_version == model_version,

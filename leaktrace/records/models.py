@@ -93,9 +93,8 @@ class Batch(Base):
     id: Mapped[UUID] = uuid7_key()
     tenant_id: Mapped[UUID] = _tenant()
     name: Mapped[str | None]
-    details: Mapped[dict[str, Any]] = mapped_column(
-        server_default=text("'{}'::jsonb")
-    )  # the client's metadata
+    # The client's metadata.
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     state: Mapped[str] = mapped_column(server_default="uploading")
     error: Mapped[str | None]  # why the batch itself could not be taken
     created_at: Mapped[datetime] = created_now()
@@ -236,6 +235,7 @@ class Attribution(Base):
     reason: Mapped[str]
     probabilities: Mapped[dict[str, Any]]
     p_values: Mapped[dict[str, Any]]
+    calibration: Mapped[dict[str, Any] | None]  # what they were measured against; null: before strata
     explanation: Mapped[dict[str, Any]]
     extended: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     timings: Mapped[dict[str, Any]]  # seconds a stage: fetch, decode, attribute

@@ -42,6 +42,7 @@ class NewAttribution:
     reason: str
     probabilities: Mapping[str, float]
     p_values: Mapping[str, float]
+    calibration: Mapping[str, Any]
     explanation: Mapping[str, Any]
     extended: bool
     timings: Mapping[str, float]

@@ -111,6 +111,12 @@ def attribute_batch(engine: Engine, batch_id: str, *, failed: tuple[str, ...] = 
         assert finish_batch_if_done(session, UUID(batch_id)) is not None
 
 
+CALIBRATION = {
+    "stratum": "not-jpeg/under-512px",
+    "classes": {"sd-2.1": {"images": 120, "of": "stratum"}, "real": {"images": 99, "of": "class"}},
+}
+
+
 def _attribute(session: Session, item: Item) -> UUID:
     found = session.scalars(select(Attribution.id).where(Attribution.image_id == item.image_id)).one_or_none()
     if found is not None:
@@ -128,6 +134,7 @@ def _attribute(session: Session, item: Item) -> UUID:
         reason="it is typical of sd-2.1",
         probabilities={"sd-2.1": 0.9, "real": 0.1},
         p_values={"sd-2.1": 0.5, "real": 0.01},
+        calibration=CALIBRATION,
         explanation={"steps": []},
         timings={"attribute": 0.1},
         embedding=[0.0, 1.0, 2.0],

@@ -15,6 +15,7 @@ import api.streaming
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution
 from tests.integration.api.service import (
+    CALIBRATION,
     MODEL,
     MakeClient,
     attribute_batch,
@@ -63,6 +64,7 @@ def test_result_is_self_contained(client: httpx.Client, attributed: str) -> None
     assert (attribution["verdict"], attribution["generator"]) == ("generator", "sd-2.1")
     assert (attribution["model_version"], attribution["timings"]) == (MODEL, {"attribute": 0.1})
     assert attribution["probabilities"] == {"sd-2.1": 0.9, "real": 0.1}
+    assert attribution["calibration"] == CALIBRATION
     assert (result["error"], result["image"]["size_bytes"] > 0) == (None, True)
 
 

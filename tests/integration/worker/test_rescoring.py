@@ -13,17 +13,23 @@ from leaktrace.objects import S3ObjectStore
 from leaktrace.queue import ShardQueue
 from leaktrace.records.database import transaction
 from leaktrace.records.deletion import accept_deletion
+from leaktrace.records.densities import as_checkpoint
+from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.enrolments import Change, enrol_batch
 from leaktrace.records.models import Image
 from leaktrace.records.rescore_models import Rescore
 from leaktrace.records.rescore_reports import list_changes, summarise_rescore
 from leaktrace.records.rescoring import RescoreInProgress, Selection, ask_rescore, save_rescored
+from leaktrace.records.results import list_attributions
 from leaktrace.science.gates import GateRules
 from tests.integration.worker.conftest import MakeWorker
 from tests.submissions import Submissions
-from tests.synthetic import CLASSES, SyntheticAttributor, picture_of
+from tests.synthetic import CALIBRATION, CLASSES, SyntheticAttributor, picture_of
 from worker.enrolment import Enroller
+from worker.loaded_models import read_density
 from worker.process import WorkerProcess
+
+STRATUM = "not-jpeg/under-512px"
 
 
 class Service:
@@ -102,6 +108,31 @@ def test_enrolled_generator_shows_in_the_report(service: Service, attributor: Sy
     assert {name: item.attribution_id for name, item in after.items()} == {
         name: item.attribution_id for name, item in before.items()
     }
+
+
+def test_stratum_goes_with_every_answer(
+    service: Service, attributor: SyntheticAttributor, engine: Engine, store: S3ObjectStore
+) -> None:
+    first = service.submit(alpha=1)
+    service.enrol("gamma-1", service.submit(gamma=60), attributor=attributor)
+    rescore = service.rescore(Selection(batch_id=first))
+    with transaction(engine) as session:
+        (item,) = service.submissions.items(first).values()
+        before, after = (
+            one.calibration
+            for one in reversed(
+                list_attributions(session, service.submissions.tenant_id, image_id=item.image_id)
+            )
+        )
+        density = read_density(as_checkpoint(session.get_one(DensityVersion, rescore.density_version)), store)
+    assert before is not None
+    assert after is not None
+    by_class = {name: {"images": CALIBRATION, "of": "class"} for name in CLASSES}
+    assert before == {"stratum": STRATUM, "classes": by_class}
+    assert (after["stratum"], set(after["classes"])) == (STRATUM, {*CLASSES, "gamma-1"})
+    assert density.calibration_ is not None
+    own = density.calibration_.labels == list(density.classes_).index("gamma-1")
+    assert set(density.calibration_.strata[own]) == {STRATUM}
 
 
 def test_nothing_new_is_made_when_nothing_changed(service: Service) -> None:
