@@ -20,7 +20,7 @@ from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import pack
 from leaktrace.science.enrolment import Examples, enrol, split
-from leaktrace.science.gates import Sample
+from leaktrace.science.gates import GateRules, Sample
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -51,14 +51,15 @@ class Bench:
         """Of the attributor."""
         return self.attributor.version
 
-    def build(self, session: Session, enrolments: Sequence[Enrolment]) -> Built:
+    def build(self, session: Session, enrolments: Sequence[Enrolment], *, rules: GateRules) -> Built:
         """The density with these generators. Raises ValueError when one of them cannot be made."""
         density, held_out = self.density, {}
         for enrolment in enrolments:
             rows = read_examples(session, enrolment.id, model_version=self.model_version)
             examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
             parts = split(Examples(examples.embeddings, examples.gates), alpha=self.attributor.alpha)
-            density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
+            judge = self.attributor.make_judge(density, version="before")
+            density = enrol(judge, self.attributor.model, name=enrolment.name, examples=parts, rules=rules)
             held_out[enrolment.id] = Sample(parts.held_out.embeddings, parts.held_out.gates)
         return Built(density, held_out)
 

@@ -168,7 +168,7 @@ def test_enrolled_class_is_the_tenants_own(
 def test_disguised_class_is_refused_with_reason(story: Story) -> None:
     enrolment = story.enrol("alpha", "not-alpha")
     assert enrolment.state == "refused"
-    assert "recall of alpha" in (enrolment.outcome or "")
+    assert "held-out images of not-alpha are attributed to it" in (enrolment.outcome or "")
     assert story.recall(story.submit(alpha=20), "alpha", called="not-alpha") == 0
 
 
