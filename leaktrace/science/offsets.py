@@ -16,6 +16,8 @@ from leaktrace.science.gates import GateRules
 
 Floats = NDArray[np.float64]
 
+# Of what the gates allow. The rest is for live images: no offset was chosen on those, and the same gate waits for them.
+SPENT = 0.5
 # Scores are float32: an answer that hangs on less than this share of their spread is not counted as kept.
 _MARGIN = 1e-5
 
@@ -60,17 +62,17 @@ def fit_offset(images: Calibrating) -> tuple[float, float]:
 def largest_offset(
     images: Calibrating, *, temperature: float, min_probability: float, rules: GateRules
 ) -> float:
-    """The largest offset at which the gates on flips and class recalls still pass on these images.
+    """The largest offset at which these images spend half of what the gates allow in flips and class recalls.
 
     Minus infinity when the temperature alone changes more answers than they allow.
     """
     named = images.named >= 0
     bounds = _bounds(images, temperature=temperature, min_probability=min_probability)
-    most = _bearable(bounds[named], lost=rules.max_flips * named.sum())
+    most = _bearable(bounds[named], lost=SPENT * rules.max_flips * named.sum())
     for label in np.unique(images.labels[images.labels != images.index]):
         own = images.labels == label
         recalled = own & (images.named == label)
-        most = min(most, _bearable(bounds[recalled], lost=rules.max_class_loss * own.sum()))
+        most = min(most, _bearable(bounds[recalled], lost=SPENT * rules.max_class_loss * own.sum()))
     return most
 
 

@@ -28,7 +28,7 @@ from leaktrace.records.enrolments import (
 )
 from leaktrace.records.models import Attribution, Item
 from leaktrace.records.open_set_models import Enrolment
-from leaktrace.records.quarantine import QuarantineRules
+from leaktrace.records.quarantine import QuarantineRules, count_held
 from leaktrace.records.rollback import roll_back
 from leaktrace.science.discovery import DiscoveryRules
 from leaktrace.science.gates import GateRules
@@ -163,6 +163,21 @@ def test_enrolled_class_is_the_tenants_own(
     batch_id, (shard_id,) = stranger.submit({"gamma-9": picture_of("gamma", 9_999)}, send=False)
     story.worker.attribute_shard(shard_id)
     assert story.answers(batch_id) == {("gamma", "unseen"): 1}
+
+
+def test_enrolled_generator_is_no_candidate(story: Story) -> None:
+    """Its images that were held before it had a name lie beside what the tenant's own density knows."""
+    assert story.enrol("gamma", "gamma-1").state == "active"
+    story.submit(delta=40)
+    story.discoverer.run(story.attributor)  # type: ignore[arg-type]
+    with transaction(story.engine) as session:
+        (candidate,) = list_candidates(session, story.submissions.tenant_id)
+    assert (candidate.size, count_held_of(story)) == (40, 100)
+
+
+def count_held_of(story: Story) -> int:
+    with transaction(story.engine) as session:
+        return count_held(session, story.submissions.tenant_id)
 
 
 def test_disguised_class_is_refused_with_reason(story: Story) -> None:

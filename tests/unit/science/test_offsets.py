@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from leaktrace.science.gates import GateRules
-from leaktrace.science.offsets import Calibrating, fit_offset, largest_offset
+from leaktrace.science.offsets import SPENT, Calibrating, fit_offset, largest_offset
 
 LEAST = 0.5
 NEW = 2
@@ -44,13 +44,13 @@ def test_largest_offset_is_just_bearable(seed: int, max_flips: float) -> None:
     images = calibrating(seed)
     rules = GateRules(max_flips=max_flips, max_class_loss=1.0)
     offset = largest_offset(images, temperature=1.0, min_probability=LEAST, rules=rules)
-    allowed = max_flips * (images.named >= 0).sum()
+    allowed = SPENT * max_flips * (images.named >= 0).sum()
     assert lost(images, offset).sum() <= allowed < lost(images, offset + 1e-3 * np.ptp(images.scores)).sum()
 
 
 def test_no_class_is_sacrificed() -> None:
     images = calibrating(3, overlap=1.5)
-    rules = GateRules(max_flips=0.5, max_class_loss=0.05)
+    rules = GateRules(max_flips=0.5, max_class_loss=0.1)
     offset = largest_offset(images, temperature=1.0, min_probability=LEAST, rules=rules)
     own = [lost(images, offset)[(images.labels == label) & (images.named == label)] for label in (0, 1, 3)]
     assert max(flipped.sum() for flipped in own) == 3
