@@ -23,7 +23,7 @@ class Refit(BaseModel):
     density_version: str | None
     outcome: Literal["asked", "published", "no_change", "refused", "shadow"]
     reason: str
-    details: dict[str, Any] = Field(description="What was counted.")
+    details: dict[str, Any] = Field(description="What was counted, and which steps the gates refused.")
     at: datetime
     decided_at: datetime | None
 

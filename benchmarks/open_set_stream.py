@@ -8,6 +8,7 @@ attacker does to enrolments, and what refits cost. Embeddings are shaped like th
 """
 
 import argparse
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -150,6 +151,18 @@ def enrolled_after(run: Run) -> list[float]:
     return [first.get(one.name, np.inf) - one.first_day for one in run.world.new]
 
 
+def named_after(runs: list[Run]) -> float:
+    """Share of the enrolled generators' images that got their name, from the day after the enrolment on."""
+    named = total = 0
+    for run in runs:
+        for one, delay in zip(run.world.new, enrolled_after(run), strict=True):
+            first = int(one.first_day + delay) + 1 if np.isfinite(delay) else len(run.said[one.name])
+            for day in run.said[one.name][first : one.last_day]:
+                named += day.get(one.name, 0)
+                total += sum(day.values())
+    return named / total if total else float("nan")
+
+
 def attack_figures(runs: list[Run]) -> dict[str, float]:
     """Purity of what was enrolled, share of the quarantine that is the attacker's, generators enrolled."""
     enrolled = [change for run in runs for change in run.changes if _passed(change, "enrolment")]
@@ -170,6 +183,7 @@ def print_table(runs: list[Run], attacks: dict[int, list[Run]], arguments: argpa
     middle = np.median(found) if len(found) else float("nan")
     print(f"enrolled {len(found)} of {len(delays)} new generators; days from the first image: "
           f"median {middle:.0f}, all {sorted(found.astype(int).tolist())}")  # fmt: skip
+    print(f"of their images after that {named_after(runs):.1%} got their name")
     late = {answer: float(shares[-14:].mean()) for answer, shares in answers_by_age(runs).items()}
     print("answers for new generators in the last 14 days: "
           + ", ".join(f"{answer} {share:.1%}" for answer, share in late.items()))  # fmt: skip
@@ -182,18 +196,33 @@ def print_table(runs: list[Run], attacks: dict[int, list[Run]], arguments: argpa
     print("drifting generator, called unseen a fifth of the time each: "
           + ", ".join(f"{share:.3f}" for share in drift_alarms(runs)))  # fmt: skip
     for kind in ("enrolment", "refit"):
-        made = [change for run in runs for change in run.changes if change.kind == kind]
-        passed = sum(not change.failed for change in made)
-        seconds = np.median([change.seconds for change in made]) if made else float("nan")
-        reasons = sorted({name.split(":")[0] for change in made for name in change.failed})
-        print(
-            f"{kind}s: {passed} of {len(made)} passed the gates, median {seconds:.2f} s; refused by {reasons}"
-        )
+        print_changes(kind, [change for run in runs for change in run.changes if change.kind == kind])
     print(f"{'attack a day':>13}{'purity':>9}{'enrolled':>10}{'false alarms':>14}{'of the quarantine':>19}")
     for attack, found_runs in attacks.items():
         figures = attack_figures(found_runs)
         print(f"{attack:>13}{figures['purity']:>9.3f}{figures['enrolled']:>10.0%}"
               f"{figures['false alarms']:>14.3f}{figures['share']:>19.1%}")  # fmt: skip
+
+
+def print_changes(kind: str, made: list[Change]) -> None:
+    """How many passed, how long they took, how pure their groups were, and what refused the others."""
+    passed = sum(not change.failed for change in made)
+    seconds = np.median([change.seconds for change in made]) if made else float("nan")
+    reasons = Counter(name.split(":")[0] for change in made for name in change.failed)
+    print(
+        f"{kind}s: {passed} of {len(made)} passed the gates, median {seconds:.2f} s; refused by {dict(reasons)}"
+    )
+    if kind == "enrolment":
+        pure = sorted(round(change.purity, 2) for change in made)
+        print(
+            f"  purity of their groups: median {np.median(pure):.2f}, least {pure[:5]}"
+            if pure
+            else "  no group"
+        )
+    else:
+        print(
+            f"  by the steps that were tried: {dict(sorted(Counter(change.steps for change in made).items()))}"
+        )
 
 
 def drift_alarms(runs: list[Run]) -> list[float]:

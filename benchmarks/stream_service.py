@@ -148,7 +148,9 @@ class Service:
         names = np.array([name for _, name in taken])
         base = density = refit_known(self.foundation, np.array([one for one, _ in taken]), names)
         for name, examples in self.enrolled.items():
-            density = enrol(density, self.model, name=name, examples=examples)
+            density = enrol(
+                self.judge_by(density), self.model, name=name, examples=examples, rules=GateRules()
+            )
         return base, density
 
     def _consider(self, members: list[Held], *, day: int) -> set[int]:
@@ -161,7 +163,7 @@ class Service:
         started, density = time.perf_counter(), self.density
         try:
             examples = split(as_examples(np.array([one.embedding for one in members])), alpha=ALPHA)
-            density = enrol(self.density, self.model, name=name, examples=examples)
+            density = enrol(self.judge, self.model, name=name, examples=examples, rules=GateRules())
             judge = self.judge_by(density)
             held_out = Sample(examples.held_out.embeddings, examples.held_out.gates)
             recall = held_out_recall(judge, held_out, name=name, rules=GateRules())

@@ -21,7 +21,7 @@ from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import pack
 from leaktrace.science.enrolment import Examples, enrol, split
-from leaktrace.science.gates import Sample
+from leaktrace.science.gates import GateRules, Sample
 from leaktrace.science.stratified import UNKNOWN
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Bench:
         """Of the attributor."""
         return self.attributor.version
 
-    def build(self, session: Session, enrolments: Sequence[Enrolment]) -> Built:
+    def build(self, session: Session, enrolments: Sequence[Enrolment], *, rules: GateRules) -> Built:
         """The density with these generators. Raises ValueError when one of them cannot be made."""
         density, held_out = self.density, {}
         for enrolment in enrolments:
@@ -61,7 +61,8 @@ class Bench:
             examples = as_sample(rows, dimensions=density.embeddings_.shape[1])
             given = Examples(examples.embeddings, examples.gates, examples.strata)
             parts = split(given, alpha=self.attributor.alpha)
-            density = enrol(density, self.attributor.model, name=enrolment.name, examples=parts)
+            judge = self.attributor.make_judge(density, version="before")
+            density = enrol(judge, self.attributor.model, name=enrolment.name, examples=parts, rules=rules)
             held = parts.held_out
             held_out[enrolment.id] = Sample(held.embeddings, held.gates, strata=held.strata)
         return Built(density, held_out)

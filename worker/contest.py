@@ -96,7 +96,9 @@ class Contest:
 
     def build(self, session: Session, draft: Draft, bench: Bench) -> Built:
         """The draft's density. Raises ValueError when one of its generators cannot be made."""
-        return Bench(bench.attributor, bench.base, draft.known).build(session, draft.promotions)
+        return Bench(bench.attributor, bench.base, draft.known).build(
+            session, draft.promotions, rules=self.rules
+        )
 
     def record_of(self, draft: Draft, built: Built, bench: Bench) -> NewDensity:
         """Store the artefacts; the row is the caller's to write."""

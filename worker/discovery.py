@@ -17,6 +17,7 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectMissing, ObjectStore, image_key, thumbnail_key
 from leaktrace.records.candidates import FoundGroup, save_groups
 from leaktrace.records.database import transaction
+from leaktrace.records.densities import DensityCheckpoint, active_density
 from leaktrace.records.discovery_runs import record_run
 from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
 from leaktrace.records.quarantine import (
@@ -29,11 +30,13 @@ from leaktrace.records.quarantine import (
 from leaktrace.records.quarantine_words import list_called_unknown
 from leaktrace.science.discovery import DiscoveryRules, Group, discover
 from leaktrace.science.images import ImageRefused, decode
+from worker.loaded_models import read_density
 from worker.quarantine import fill_quarantine
 from worker.thumbnails import draw_thumbnail, store_thumbnail
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
+    from leaktrace.science.density import OpenSetDensity
 
 IMAGES_A_RUN = 5_000
 # A group from one batch, day and format may be a batch's subject or format instead of a generator.
@@ -71,9 +74,10 @@ class Discoverer:
         version = attributor.version
         with transaction(self.engine) as session:
             held = read_mature(session, tenant_id, model_version=version, limit=IMAGES_A_RUN)
+            own = active_density(session, version, tenant_id=tenant_id)
             images = [one.image_id for one in held]
             confirmed = list_called_unknown(session, version, image_ids=images)
-        groups = self._groups(held, attributor)
+        groups = self._groups(held, self._density_of(own, attributor))
         with transaction(self.engine) as session:
             before = {one.id: one.candidate_id for one in held if one.candidate_id is not None}
             found = [_as_record(group, held, confirmed=confirmed) for group in groups]
@@ -83,12 +87,22 @@ class Discoverer:
             self._draw_thumbnails(tenant_id, [held[row] for row in group.medoids])
         log.info("discovery_run", tenant_id=str(tenant_id), images=len(held), candidates=len(kept))
 
-    def _groups(self, held: Sequence[HeldImage], attributor: "Attributor") -> list[Group]:
+    def _density_of(self, own: DensityCheckpoint | None, attributor: "Attributor") -> "OpenSetDensity":
+        """The tenant's own density, which knows what it enrolled; everybody's when it has none that can be had."""
+        if own is None:
+            return attributor.density
+        try:
+            return read_density(own, self.store)
+        except (Unavailable, ValueError) as error:
+            log.warning("density_not_refreshed", error=str(error))
+            return attributor.density
+
+    def _groups(self, held: Sequence[HeldImage], density: "OpenSetDensity") -> list[Group]:
         if not held:
             return []
         embeddings = np.array([np.asarray(one.embedding, dtype=np.float32) for one in held])
         random = np.random.default_rng(len(held))
-        return discover(embeddings, attributor.density, rules=self.rules, random=random)
+        return discover(embeddings, density, rules=self.rules, random=random)
 
     def _draw_thumbnails(self, tenant_id: UUID, medoids: Sequence[HeldImage]) -> None:
         for one in medoids:

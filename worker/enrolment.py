@@ -89,14 +89,14 @@ class Enroller:
         taken = [one for one in standing if one.name in bench.density.classes_]
         for enrolment in taken:
             withdraw(session, enrolment.id, outcome=f"everybody knows a generator {enrolment.name} now")
-        built = bench.build(session, [one for one in standing if one not in taken])
+        built = bench.build(session, [one for one in standing if one not in taken], rules=self.rules)
         self._publish(session, tenant_id, built, bench=bench, reason="the shared density changed")
 
     def _withdraw(self, change: Sequence[Enrolment], bench: Bench) -> None:
         (enrolment,) = change
         with transaction(self.engine) as session:
             standing = standing_enrolments(session, enrolment.tenant_id, model_version=bench.model_version)
-            built = bench.build(session, standing)
+            built = bench.build(session, standing, rules=self.rules)
             reason = f"{enrolment.name} was taken back: {enrolment.reason}"
             self._publish(session, enrolment.tenant_id, built, bench=bench, reason=reason)
             withdraw(session, enrolment.id, outcome="taken back")
@@ -106,7 +106,7 @@ class Enroller:
         with transaction(self.engine) as session:
             gates: dict[UUID, list[Gate]] = {}
             try:
-                built = bench.build(session, self._wanted(session, change, bench))
+                built = bench.build(session, self._wanted(session, change, bench), rules=self.rules)
                 gates = self._measure(session, change, built, bench)
                 failed = [gate.detail for each in gates.values() for gate in each if not gate.passed]
             except ValueError as error:

@@ -1,8 +1,9 @@
 """Groups among images that no known generator made: whiten on the known, PCA, HDBSCAN, and only what is stable.
 
-A group counts by how well it comes back when a part of the images is left out, not by how it looks once, and it must
-be about as compact as a known generator: images that have only their strangeness in common are no group. Knows
-nothing of tenants, thumbnails or names.
+A group keeps only images nearer to its own centre than to a known generator's, and what is left is looked at again.
+It counts by how well it comes back when a part of the images is left out, not by how it looks once, and it must be
+about as compact as a known generator: images that have only their strangeness in common are no group. Knows nothing
+of tenants, thumbnails or names.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sklearn.cluster import HDBSCAN  # type: ignore[attr-defined, unused-ignore]
 from sklearn.decomposition import PCA
 
 from leaktrace.science.density import OpenSetDensity
+from leaktrace.science.membership import distances_to_known, own_members
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -26,7 +28,8 @@ class DiscoveryRules:
     """What a group must be to be shown; `kept_share` of the images is drawn without replacement each time.
 
     `min_membership` is the least HDBSCAN membership of a member, and `max_spread` the largest deviation of a group in
-    units of the known generators' own.
+    units of the known generators' own. `min_gap` is how far a group must be from known generators, in the terms of
+    `membership.own_members`. What no group kept is clustered again, `rounds` times in all.
     """
 
     min_group: int = 15
@@ -37,6 +40,8 @@ class DiscoveryRules:
     min_stability: float = 0.6
     min_membership: float = 0.35
     max_spread: float = 5.0
+    min_gap: float = 2.0
+    rounds: int = 4
 
 
 @dataclass(frozen=True)
@@ -66,26 +71,76 @@ def discover(
     if len(points) < rules.min_group:
         return []
     whitened = density.scale(points)
-    reduced = reduce_on_known(points, density, rules=rules)
-    labels, memberships = _cluster(reduced, rules=rules)
+    held = _Held(
+        reduce_on_known(points, density, rules=rules), whitened, distances_to_known(whitened, density)
+    )
+    labels, memberships = _find_groups(held, rules=rules)
     novelty = density.novelty(points)
     found = [
-        _group(reduced, np.flatnonzero(labels == label), stability, memberships, novelty, density)
-        for label, stability in _stabilities(reduced, labels, rules=rules, random=random).items()
+        _group(held.reduced, np.flatnonzero(labels == label), stability, memberships, novelty, density)
+        for label, stability in _stabilities(held, labels, rules=rules, random=random).items()
         if stability >= rules.min_stability
     ]
     groups = [group for group in found if _spread(whitened[list(group.members)]) <= rules.max_spread]
     return sorted(groups, key=lambda group: -len(group.members))
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Held images on the strongest directions (N, d'), in the known scales (N, d), and how far from the known (N,)."""
+
+    reduced: Floats
+    whitened: Floats
+    to_known: Floats
+
+    def at(self, rows: NDArray[np.intp]) -> "_Held":
+        return _Held(self.reduced[rows], self.whitened[rows], self.to_known[rows])
+
+
 def reduce_on_known(points: NDArray[np.float32], density: OpenSetDensity, *, rules: DiscoveryRules) -> Floats:
     """Embeddings (N, D) in the units of the known generators, on their own strongest directions (N, d)."""
-    whitened = density.scale(points)
+    return _strongest(density.scale(points), rules=rules)
+
+
+def _strongest(whitened: Floats, *, rules: DiscoveryRules) -> Floats:
     most = min(rules.components, *whitened.shape)
     scores = PCA(most, svd_solver="full").fit(whitened)
     needed = int(np.searchsorted(np.cumsum(scores.explained_variance_ratio_), rules.variance)) + 1
     reduced: Floats = scores.transform(whitened)[:, : min(most, needed)]
     return reduced
+
+
+def _find_groups(held: _Held, *, rules: DiscoveryRules) -> tuple[Labels, Floats]:
+    """Labels (N,), -1 for none, and memberships (N,): rough groups, of each its own members, and again of the rest.
+
+    A rough group may be several generators and the false alarms between them; it shrinks to one of them, and the others
+    are found when that one is gone.
+    """
+    labels = np.full(len(held.reduced), NOISE, dtype=np.int64)
+    memberships = np.zeros(len(labels))
+    for _ in range(rules.rounds):
+        left, before = np.flatnonzero(labels == NOISE), int(labels.max(initial=NOISE))
+        if len(left) < rules.min_group:
+            break
+        rough, memberships[left] = _cluster(held.reduced[left], rules=rules)
+        for label in np.unique(rough[rough != NOISE]):
+            rows = own_members(
+                held.whitened, held.to_known, left[rough == label], least=rules.min_group, gap=rules.min_gap
+            )
+            for part in _parted(held.whitened[rows], rules=rules):
+                labels[rows[part]] = labels.max() + 1
+        if labels.max() == before:
+            break
+    return labels, memberships
+
+
+def _parted(whitened: Floats, *, rules: DiscoveryRules) -> list[NDArray[np.intp]]:
+    """Rows of each of the generators that a group (N, d) turns out to be, seen on its own directions; all for one."""
+    if not len(whitened):
+        return []
+    labels, _ = _cluster(_strongest(whitened, rules=rules), rules=rules)
+    parts = [np.flatnonzero(labels == label) for label in np.unique(labels[labels != NOISE])]
+    return parts if len(parts) > 1 else [np.arange(len(whitened))]
 
 
 def _cluster(points: Floats, *, rules: DiscoveryRules) -> tuple[Labels, Floats]:
@@ -111,15 +166,15 @@ def _far_group(points: Floats, *, count: int) -> Floats:
 
 
 def _stabilities(
-    points: Floats, labels: Labels, *, rules: DiscoveryRules, random: np.random.Generator
+    held: _Held, labels: Labels, *, rules: DiscoveryRules, random: np.random.Generator
 ) -> dict[int, float]:
     """Of each group, the mean over resamplings of its largest Jaccard overlap with a group found there."""
     groups = [int(label) for label in np.unique(labels) if label != NOISE]
     overlaps: dict[int, list[float]] = {label: [] for label in groups}
-    kept = max(rules.min_group, round(rules.kept_share * len(points)))
+    kept = max(rules.min_group, round(rules.kept_share * len(labels)))
     for _ in range(rules.resamplings if groups else 0):
-        rows = random.choice(len(points), size=kept, replace=False)
-        again, _memberships = _cluster(points[rows], rules=rules)
+        rows = random.choice(len(labels), size=kept, replace=False)
+        again, _memberships = _find_groups(held.at(rows), rules=rules)
         for label in groups:
             overlaps[label].append(_best_overlap(labels[rows] == label, again))
     return {label: float(np.mean(found)) for label, found in overlaps.items()}

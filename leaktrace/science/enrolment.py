@@ -1,24 +1,24 @@
 """A class more, without training: prototypes by k-means, its own density and calibration, the temperature redone.
 
-The trained classes' densities are not touched, so their p-values stay as they are to the last bit. Examples are split
-into those that the class is made of and those it is calibrated and judged on. Knows nothing of who gave the name.
+The trained classes' densities are not touched, so their p-values stay as they are to the last bit; the class's score
+gives way to known answers. Examples are split into those that the class is made of and those it is calibrated and
+judged on. Knows nothing of who gave the name.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
 from leaktrace.science.conformal import images_needed
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import CalibrationSet, DensityParts, EnrolledHead
-from leaktrace.science.judging import extend_head
+from leaktrace.science.gates import GateRules, Sample, decisions
+from leaktrace.science.judging import Judge, extend_head
 from leaktrace.science.model_folder import Model
+from leaktrace.science.offsets import Calibrating, fit_offset, largest_offset
 from leaktrace.science.stratified import all_unknown
 
 MIN_FIT = 30
@@ -63,12 +63,15 @@ def split(examples: Examples, *, alpha: float, seed: int = 0) -> SplitExamples:
 
 
 def enrol(
-    base: OpenSetDensity, model: Model, *, name: str, examples: SplitExamples, seed: int = 0
+    judge: Judge, model: Model, *, name: str, examples: SplitExamples, rules: GateRules, seed: int = 0
 ) -> OpenSetDensity:
-    """The density with one class more, and the head that goes with it.
+    """The judge's density with one class more, and the head that goes with it.
 
-    Raises ValueError when the class exists, or when `base` does not carry its calibration images.
+    What the judge names its calibration images stays as far as the `rules` ask.
+
+    Raises ValueError when the class exists, or when the density does not carry its calibration images.
     """
+    base = judge.density
     if name in base.classes_:
         raise ValueError(f"{name!r} is already one of the {len(base.classes_)} classes")
     if base.calibration_ is None:
@@ -85,7 +88,7 @@ def enrol(
         before.temperature,
     )
     parts = _with_class(base, base.calibration_, name=name, examples=examples, head=head)
-    return OpenSetDensity.from_parts(replace(parts, head=_with_temperature(parts, model)))
+    return OpenSetDensity.from_parts(replace(parts, head=_with_offset(parts, model, judge, rules=rules)))
 
 
 def place_prototypes(embeddings: NDArray[np.float32], *, count: int, seed: int) -> NDArray[np.float32]:
@@ -140,41 +143,40 @@ def _calibrated_with(calibration: CalibrationSet, held_out: Examples, *, index: 
     return joined.in_order(np.argsort(labels, kind="stable"))
 
 
-def _with_temperature(parts: DensityParts, model: Model) -> EnrolledHead:
-    """The head with the offset of its newest class and the temperature that suit the calibration images best."""
+def _with_offset(parts: DensityParts, model: Model, judge: Judge, *, rules: GateRules) -> EnrolledHead:
+    """The head with the offset of its newest class and the temperature that suit the calibration images best.
+
+    Known images among them keep their answers as far as the gates ask: the offset gives way, and where that is not
+    enough, the temperature stays the one before.
+    """
+    head = parts.head
+    if head is None:
+        raise ValueError("an offset needs a head; 0 classes were enrolled")
+    images = _calibrating(parts, model, judge)
+    offset, temperature = fit_offset(images)
+    least = judge.thresholds.min_probability
+    most = largest_offset(images, temperature=temperature, min_probability=least, rules=rules)
+    if not np.isfinite(most):
+        temperature = head.temperature
+        most = largest_offset(images, temperature=temperature, min_probability=least, rules=rules)
+    return replace(head, offsets=(*head.offsets[:-1], min(offset, most)), temperature=temperature)
+
+
+def _calibrating(parts: DensityParts, model: Model, judge: Judge) -> Calibrating:
+    """The calibration images with their scores, and what the judge named them without the newest class."""
     head, calibration = parts.head, parts.calibration
     if head is None or calibration is None:
-        raise ValueError("a temperature needs a head and calibration images; 0 were given")
+        raise ValueError("an offset needs a head and calibration images; 0 were given")
     extended = extend_head(model.net.head, classes=model.classes, enrolled=head)
     with torch.inference_mode():
         scores = extended(torch.from_numpy(calibration.embeddings), torch.from_numpy(calibration.gates))
-    index = parts.classes.index(head.names[-1])
-    offset, temperature = _fit_offset(scores.double().numpy(), calibration.labels, index=index)
-    return replace(head, offsets=(*head.offsets[:-1], offset), temperature=temperature)
-
-
-def _fit_offset(scores: NDArray[np.float64], labels: NDArray[np.int64], *, index: int) -> tuple[float, float]:
-    """The offset of class `index` and the temperature that make the log-likelihood of scores (N, K) greatest.
-
-    Each class counts alike, so that a class with few images is not sacrificed to the others.
-    """
-    others = (
-        np.delete(scores, index, axis=1).max(axis=1) - scores[:, index]
-    )  # (N,), the offset that makes a tie
-    spread = float(np.ptp(others)) or 1.0
-    weights = (1 / np.bincount(labels))[labels]
-
-    def loss(point: NDArray[np.float64]) -> float:
-        shifted = scores.copy()
-        shifted[:, index] += point[0] * spread
-        logits = shifted / np.exp(point[1])
-        picked = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
-        return float((weights * (logsumexp(logits, axis=1) - picked)).sum())
-
-    middle = (np.median(others[labels == index]) + np.median(others[labels != index])) / 2 / spread
-    start = np.array([middle, np.log(max(1e-2, float(scores.std())) / 4)])
-    best: Any = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400})  # type: ignore[no-untyped-call]
-    return float(best.x[0] * spread), float(np.exp(best.x[1]))
+    known = Sample(calibration.embeddings, calibration.gates, strata=calibration.strata)
+    answers = decisions(judge, known)
+    places = {name: place for place, name in enumerate(parts.classes)}
+    named = np.array([places.get(str(answer), -1) for answer in answers], dtype=np.int64)
+    index = places[head.names[-1]]
+    named[calibration.labels == index] = -1
+    return Calibrating(scores.double().numpy(), calibration.labels, named, index)
 
 
 def _opened_up(labels: NDArray[np.int64], index: int, *, added: int) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from leaktrace.records.enrolments import (
 )
 from leaktrace.records.models import Attribution, Item
 from leaktrace.records.open_set_models import Enrolment
-from leaktrace.records.quarantine import QuarantineRules
+from leaktrace.records.quarantine import QuarantineRules, count_held
 from leaktrace.records.rollback import roll_back
 from leaktrace.science.discovery import DiscoveryRules
 from leaktrace.science.gates import GateRules
@@ -165,10 +165,22 @@ def test_enrolled_class_is_the_tenants_own(
     assert story.answers(batch_id) == {("gamma", "unseen"): 1}
 
 
+def test_enrolled_generator_is_no_candidate(story: Story) -> None:
+    """Its images that were held before it had a name lie beside what the tenant's own density knows."""
+    assert story.enrol("gamma", "gamma-1").state == "active"
+    story.submit(delta=40)
+    story.discoverer.run(story.attributor)  # type: ignore[arg-type]
+    with transaction(story.engine) as session:
+        (candidate,) = list_candidates(session, story.submissions.tenant_id)
+        held = count_held(session, story.submissions.tenant_id)
+    assert 35 <= candidate.size <= 40
+    assert held >= 35 + 55
+
+
 def test_disguised_class_is_refused_with_reason(story: Story) -> None:
     enrolment = story.enrol("alpha", "not-alpha")
     assert enrolment.state == "refused"
-    assert "recall of alpha" in (enrolment.outcome or "")
+    assert "held-out images of not-alpha are attributed to it" in (enrolment.outcome or "")
     assert story.recall(story.submit(alpha=20), "alpha", called="not-alpha") == 0
 
 

@@ -55,6 +55,23 @@ def test_strays_are_no_group(density: OpenSetDensity) -> None:
     assert find(strays(4, count=80), density) == []
 
 
+def outlying(seed: int, *, axis: int, count: int) -> NDArray[np.float32]:
+    """What alpha leaves of a known generator: its images that lie farthest from the middle."""
+    own = np.random.default_rng(seed).normal(size=(20 * count, DIMENSIONS)) + 6 * np.eye(DIMENSIONS)[axis]
+    far = np.argsort(((own - own.mean(axis=0)) ** 2).sum(axis=1))[-count:]
+    return own[far].astype(np.float32)
+
+
+def test_false_alarms_join_no_group(density: OpenSetDensity) -> None:
+    stranger = blob(1, axis=5, count=40) * np.float32(0.7)
+    points = np.vstack([stranger, outlying(2, axis=0, count=60), outlying(3, axis=1, count=60)])
+    assert find(points, density) == [set(range(40))]
+
+
+def test_false_alarms_alone_are_no_group(density: OpenSetDensity) -> None:
+    assert find(np.vstack([outlying(4, axis=0, count=80), outlying(5, axis=1, count=80)]), density) == []
+
+
 def test_too_few_are_no_group(density: OpenSetDensity) -> None:
     assert find(blob(5, axis=3, count=RULES.min_group - 1), density) == []
 
