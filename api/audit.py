@@ -115,10 +115,10 @@ def audit(
 
 def _page(trail: Trail, *, limit: int, before: int | None) -> Response:
     found = trail.read(limit=limit + 1, before=before)
-    page = found[:limit]
-    more = len(found) > limit
-    next_cursor = trail.services.cursors.seal(str(page[-1].id), listing=trail.name) if more else None
-    body = AuditPage(data=page, next_cursor=next_cursor).model_dump_json()
+    page, further = trail.services.cursors.cut(
+        found, limit, listing=trail.name, position=lambda event: event.id
+    )
+    body = AuditPage(data=page, next_cursor=further).model_dump_json()
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 
 

@@ -158,11 +158,10 @@ def results(
 
 def _page(listing: Listing, *, limit: int, after: str | None) -> Response:
     found = listing.read(limit=limit + 1, after=after)
-    page = found[:limit]
-    next_cursor = None
-    if len(found) > limit:
-        next_cursor = listing.services.cursors.seal(page[-1].custom_id, listing=listing.name)
-    body = ResultPage(data=page, next_cursor=next_cursor).model_dump_json()
+    page, further = listing.services.cursors.cut(
+        found, limit, listing=listing.name, position=lambda result: result.custom_id
+    )
+    body = ResultPage(data=page, next_cursor=further).model_dump_json()
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 
 

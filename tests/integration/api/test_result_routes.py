@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from functools import partial
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-import api.streaming
+import api.results
+from api.streaming import read_pages
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution
 from tests.integration.api.service import (
@@ -135,7 +137,7 @@ def test_changed_cursor_is_refused(client: httpx.Client, attributed: str) -> Non
 def test_stream_ends_with_its_count(
     client: httpx.Client, attributed: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.streaming, "READ_TOGETHER", together)
+    monkeypatch.setattr(api.results, "read_pages", partial(read_pages, together=together))
     answer = client.get(f"/v1/batches/{attributed}/results", headers={"Accept": "application/x-ndjson"})
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert answer.headers["Content-Type"] == "application/x-ndjson"
