@@ -7,6 +7,7 @@ decided in one transaction, so that a run which is broken off decides nothing ha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -33,12 +34,13 @@ from leaktrace.records.enrolments import (
     withdraw,
 )
 from leaktrace.records.examples import read_examples, read_named
-from leaktrace.records.locks import ENROLMENT_LOCK, try_lock
+from leaktrace.records.locks import ENROLMENT_LOCK
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.gates import Gate, GateRules, compare, held_out_recall
 from worker.bench import Bench, Built, as_sample, calibration_sample, store_artefact
 from worker.density_facts import describe
 from worker.loaded_models import read_density
+from worker.periodic import run_alone
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -62,16 +64,15 @@ class Enroller:
         Raises:
             Unavailable: the database or the store is away; what is not decided waits for the next run.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, ENROLMENT_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                base = active_density(session, attributor.version)
-                changes = open_changes(session, attributor.version)
-                behind = tenants_on_another_base(session, attributor.version)
-            if base is not None and (changes or behind):
-                self._decide_all(changes, behind, Bench(attributor, base, read_density(base, self.store)))
-        return True
+        return run_alone(self.engine, ENROLMENT_LOCK, partial(self._decide_open, attributor))
+
+    def _decide_open(self, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            base = active_density(session, attributor.version)
+            changes = open_changes(session, attributor.version)
+            behind = tenants_on_another_base(session, attributor.version)
+        if base is not None and (changes or behind):
+            self._decide_all(changes, behind, Bench(attributor, base, read_density(base, self.store)))
 
     def _decide_all(
         self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: Bench
