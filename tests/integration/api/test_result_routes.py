@@ -16,15 +16,7 @@ import api.results
 from api.streaming import read_pages
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution
-from tests.integration.api.service import (
-    MODEL,
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MODEL, MakeClient, complete_batch, picture, register_model, upload
 
 NAMES = [f"n{n}" for n in range(7)]
 
@@ -33,11 +25,9 @@ NAMES = [f"n{n}" for n in range(7)]
 def attributed(client: httpx.Client, engine: Engine) -> str:
     """A completed batch of seven, of which two failed."""
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {name: picture(100 + n) for n, name in enumerate(NAMES)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id, failed=("n2", "n5"))
-    return batch_id
+    return complete_batch(
+        client, engine, {name: picture(100 + n) for n, name in enumerate(NAMES)}, failed=("n2", "n5")
+    )
 
 
 def get(client: httpx.Client, batch_id: str, **params: Any) -> httpx.Response:
@@ -212,8 +202,5 @@ def test_nearest_images_are_ones_own(client: httpx.Client, make_client: MakeClie
 
 def image_of(client: httpx.Client, engine: Engine, seed: int) -> str:
     """The id of a new image that has been attributed."""
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a": picture(seed)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {"a": picture(seed)})
     return str(client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]["image"]["id"])
