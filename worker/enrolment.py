@@ -5,7 +5,8 @@ anew from the list of what stands, so an undo leaves no trace in it. One change 
 decided in one transaction, so that a run which is broken off decides nothing half.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -78,11 +79,12 @@ class Enroller:
         self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: Bench
     ) -> None:
         for tenant_id in behind:
-            with transaction(self.engine) as session:
+            with _sparing_others(tenant_id), transaction(self.engine) as session:
                 self._follow(session, tenant_id, bench)
         for change in changes:
             withdrawn = change[0].state == "withdrawing"
-            (self._withdraw if withdrawn else self._enrol)(change, bench)
+            with _sparing_others(change[0].tenant_id):
+                (self._withdraw if withdrawn else self._enrol)(change, bench)
 
     def _follow(self, session: Session, tenant_id: UUID, bench: Bench) -> None:
         """Set the tenant's generators on the shared density that is active now."""
@@ -192,3 +194,12 @@ class Enroller:
         store_density(session, new, tenant_id=tenant_id)
         activate_density(session, checkpoint.version, outcome=reason)
         return checkpoint.version
+
+
+@contextmanager
+def _sparing_others(tenant_id: UUID) -> Iterator[None]:
+    """Let a tenant whose density cannot be made again, since examples were deleted, hold up nobody else."""
+    try:
+        yield
+    except ValueError as error:
+        log.warning("tenant_left_behind", tenant_id=str(tenant_id), reason=str(error))
