@@ -52,6 +52,7 @@ from leaktrace.records.database import connect_database, transaction
 from leaktrace.records.drift import latest_findings
 from leaktrace.records.readiness import count_living_workers
 from leaktrace.records.usage import count_backlog
+from leaktrace.sealing import make_seal
 from leaktrace.settings import Settings, load_settings
 
 STORED_AT_ONCE = 16
@@ -139,6 +140,7 @@ def connect_services(settings: Settings) -> Services:
         store=connect_store(settings),
         queue=ShardQueue(create_celery(settings.broker_url.get_secret_value())),
         cursors=CursorSeal(settings.s3_secret_key.get_secret_value()),
+        seal=make_seal(settings),
         backlog=Backlog(count),
         store_places=CapacityLimiter(STORED_AT_ONCE),
     )

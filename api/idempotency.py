@@ -1,6 +1,7 @@
 """Idempotency-Key: a creating request that is sent twice with one key is carried out once and answered alike.
 
-The stored answer is committed together with the work. Knows nothing of what the work is.
+The stored answer is committed together with the work, sealed where there are keys for it, since it may hold a secret.
+Knows nothing of what the work is.
 """
 
 import hashlib
@@ -56,15 +57,18 @@ class KeyedCall:
             keyed = self._keyed(caller, payload, key=self.key)
             stored = find_answer(session, keyed)
             if stored is not None:
-                return _response(
-                    stored.status, stored.body, {**stored.headers, "Idempotency-Replayed": "true"}
-                )
+                body = self.services.seal.open_document(stored.body)
+                return _response(stored.status, body, {**stored.headers, "Idempotency-Replayed": "true"})
             answer = work(session)
             body = answer.body.model_dump(mode="json")
             store_answer(
                 session,
                 keyed,
-                answer=StoredAnswer(status=answer.status, headers=dict(answer.headers), body=body),
+                answer=StoredAnswer(
+                    status=answer.status,
+                    headers=dict(answer.headers),
+                    body=self.services.seal.seal_document(body),
+                ),
                 keep_hours=self.services.settings.idempotency_keep_hours,
             )
         return _response(answer.status, body, answer.headers)

@@ -50,15 +50,17 @@ def create(body: WebhookCreate, call: GivenCall, caller: WebhookWriter) -> Respo
     _check_address(call.services, body.url)
 
     def work(session: Session) -> Answer:
+        secret = records.new_secret()
         endpoint = records.create_webhook(
             session,
             caller,
             url=body.url,
             events=body.events,
             description=body.description,
+            secret=call.services.seal.seal(secret),
             most=call.services.settings.webhooks_per_tenant,
         )
-        return Answer(201, reveal_webhook(endpoint), {"Location": f"/v1/webhooks/{endpoint.id}"})
+        return Answer(201, reveal_webhook(endpoint, secret), {"Location": f"/v1/webhooks/{endpoint.id}"})
 
     return call.answer_once(caller, body, work=work)
 
@@ -116,9 +118,12 @@ def rotate(webhook_id: WebhookId, body: Rotation, call: GivenCall, caller: Webho
 
     def work(session: Session) -> Answer:
         endpoint = records.find_webhook(session, caller.tenant_id, webhook_id=webhook_id, lock=True)
-        records.rotate_secret(endpoint, keep_previous=body.keep_previous())
+        secret = records.new_secret()
+        records.rotate_secret(
+            endpoint, secret=call.services.seal.seal(secret), keep_previous=body.keep_previous()
+        )
         records.record_webhook_audit(session, "webhook.secret_rotated", endpoint, actor=caller.actor)
-        return Answer(200, reveal_webhook(endpoint))
+        return Answer(200, reveal_webhook(endpoint, secret))
 
     return call.answer_once(caller, body, work=work)
 
