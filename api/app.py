@@ -52,9 +52,37 @@ from leaktrace.records.database import connect_database, transaction
 from leaktrace.records.drift import latest_findings
 from leaktrace.records.readiness import count_living_workers
 from leaktrace.records.usage import count_backlog
+from leaktrace.sealing import make_seal
 from leaktrace.settings import Settings, load_settings
 
 STORED_AT_ONCE = 16
+# In the order in which the API's description tells them.
+ROUTES = (
+    batches,
+    images,
+    uploads,
+    results,
+    rescores,
+    summaries,
+    labels,
+    pictures,
+    review,
+    case_reports,
+    generators,
+    maps,
+    candidates,
+    enrolments,
+    density,
+    refits,
+    drift,
+    models,
+    webhooks,
+    keys,
+    tenants,
+    audit,
+    status,
+    health,
+)
 
 DESCRIPTION = """Leaktrace finds out which generator made an image: create a batch, upload images, close it, poll it,
 read its results. Every error is an RFC 9457 problem with a stable `code`."""
@@ -82,32 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    for module in (
-        batches,
-        images,
-        uploads,
-        results,
-        rescores,
-        summaries,
-        labels,
-        pictures,
-        review,
-        case_reports,
-        generators,
-        maps,
-        candidates,
-        enrolments,
-        density,
-        refits,
-        drift,
-        models,
-        webhooks,
-        keys,
-        tenants,
-        audit,
-        status,
-        health,
-    ):
+    for module in ROUTES:
         app.include_router(module.router)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
@@ -137,6 +140,7 @@ def connect_services(settings: Settings) -> Services:
         store=connect_store(settings),
         queue=ShardQueue(create_celery(settings.broker_url.get_secret_value())),
         cursors=CursorSeal(settings.s3_secret_key.get_secret_value()),
+        seal=make_seal(settings),
         backlog=Backlog(count),
         store_places=CapacityLimiter(STORED_AT_ONCE),
     )

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from api.administration_schemas import AuditEvent, AuditPage, build_event
 from api.auth import GivenBreadth, TenantAdmin, tenant_of
 from api.dependencies import GivenServices, Services
-from api.documents import problems
+from api.documents import exports, problems
 from api.parquet import ColumnType, write_rows
 from api.result_formats import MEDIA_TYPES, Format, choose_format, write_ndjson, write_table
 from api.schemas import Moment
@@ -66,22 +66,7 @@ class Trail:
 @router.get(
     "",
     response_model=AuditPage,
-    responses={
-        200: {
-            "content": {
-                "application/x-ndjson": {
-                    "schema": {"type": "string"},
-                    "example": '{"type": "end", "count": 0}\n',
-                },
-                "text/csv": {"schema": {"type": "string"}, "example": ",".join(COLUMNS) + "\r\n"},
-                "application/vnd.apache.parquet": {
-                    "schema": {"type": "string", "format": "binary"},
-                    "example": "<the bytes of a Parquet file>",
-                },
-            }
-        },
-        **problems(400, 406, 422),
-    },
+    responses={**exports(",".join(COLUMNS)), **problems(400, 406, 422)},
 )
 def audit(
     request: Request,
@@ -115,10 +100,10 @@ def audit(
 
 def _page(trail: Trail, *, limit: int, before: int | None) -> Response:
     found = trail.read(limit=limit + 1, before=before)
-    page = found[:limit]
-    more = len(found) > limit
-    next_cursor = trail.services.cursors.seal(str(page[-1].id), listing=trail.name) if more else None
-    body = AuditPage(data=page, next_cursor=next_cursor).model_dump_json()
+    page, further = trail.services.cursors.cut(
+        found, limit, listing=trail.name, position=lambda event: event.id
+    )
+    body = AuditPage(data=page, next_cursor=further).model_dump_json()
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 
 

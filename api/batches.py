@@ -7,14 +7,14 @@ import hashlib
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy.orm import Session
 
 from api.auth import BatchReader, BatchWriter
 from api.dependencies import BatchId, GivenServices, Services
 from api.documents import HEADERS, problems, with_headers
 from api.errors import BacklogTooLong
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.schemas import Batch, BatchCreate, BatchPage, BatchState, RetryAnswer, RetryRequest
 from leaktrace.logs import get_logger
 from leaktrace.queue import enqueue_after_commit
@@ -41,24 +41,22 @@ log = get_logger(__name__)
     response_model=Batch,
     responses={**with_headers(201, "Location", "Retry-After"), **problems(409, 413, 422, reads="JSON")},
 )
-def create(
-    body: BatchCreate, request: Request, services: GivenServices, caller: BatchWriter, key: GivenKey = None
-) -> Response:
+def create(body: BatchCreate, call: GivenCall, caller: BatchWriter) -> Response:
     """Create an empty batch, which takes uploads until it is closed."""
 
     def work(session: Session) -> Answer:
-        _refuse_long_backlog(services)
+        _refuse_long_backlog(call.services)
         batch = records.create_batch(
             session,
             caller.tenant_id,
             name=body.name,
             details=body.metadata,
-            expires_after_hours=services.settings.batch_expires_after_hours,
+            expires_after_hours=call.services.settings.batch_expires_after_hours,
         )
         seen = _view(session, batch)
         return Answer(201, seen, {"Location": _location(seen), "Retry-After": str(retry_after_seconds(seen))})
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.get("", response_model=BatchPage, responses=problems(400, 422))
@@ -80,13 +78,9 @@ def list_(
             state=state,
             before=UUID(position) if position else None,
         )
-        page = found[:limit]
+        page, further = services.cursors.cut(found, limit, listing=listing, position=lambda batch: batch.id)
         counts = count_items(session, [batch.id for batch in page])
-    more = len(found) > limit
-    return BatchPage(
-        data=[build_batch(batch, counts[batch.id]) for batch in page],
-        next_cursor=services.cursors.seal(str(page[-1].id), listing=listing) if more else None,
-    )
+    return BatchPage(data=[build_batch(batch, counts[batch.id]) for batch in page], next_cursor=further)
 
 
 @router.get(
@@ -152,24 +146,17 @@ def cancel(batch_id: BatchId, services: GivenServices, caller: BatchWriter) -> R
 @router.post(
     "/{batch_id}/retry", response_model=RetryAnswer, responses=problems(404, 409, 413, 422, reads="JSON")
 )
-def retry(
-    body: RetryRequest,
-    batch_id: BatchId,
-    request: Request,
-    services: GivenServices,
-    caller: BatchWriter,
-    key: GivenKey = None,
-) -> Response:
+def retry(body: RetryRequest, batch_id: BatchId, call: GivenCall, caller: BatchWriter) -> Response:
     """Retry the failed items of a completed batch. With `dry_run` (the default) they are only counted."""
 
     def work(session: Session) -> Answer:
         if body.dry_run:
             found = records.preview_retry(session, caller.tenant_id, batch_id=batch_id)
         else:
-            found = _retry_now(session, services, batch_id=batch_id, caller=caller)
+            found = _retry_now(session, call.services, batch_id=batch_id, caller=caller)
         return Answer(200, RetryAnswer(count=found.count, codes=found.codes, executed=not body.dry_run))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.delete("/{batch_id}", status_code=202, response_model=Batch, responses=ACCEPTED)

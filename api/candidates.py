@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import examples
+from api import open_set_examples as examples
 from api.auth import GeneratorReader
 from api.dependencies import GivenServices
 from api.documents import jpeg, problems

@@ -7,6 +7,7 @@ final hash goes into the audit trail, where a file can be compared with it later
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from api.examining import examine
 from api.image_schemas import Appearance
 from api.pictures import APPEARANCES_SHOWN, ImageId
 from api.result_schemas import ImageFacts, Label, build_attribution
+from api.streaming import read_pages
 from leaktrace import __version__
 from leaktrace.casefile import ReportWriter, Subject
 from leaktrace.objects import ObjectMissing, thumbnail_key
@@ -31,7 +33,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.images import find_image, list_appearances
 from leaktrace.records.keys import Caller, name_of_tenant
 from leaktrace.records.labels import labels_of
-from leaktrace.records.models import Attribution, Image
+from leaktrace.records.models import Attribution, Image, Item
 from leaktrace.records.registry import limits_of_models
 from leaktrace.records.results import ResultFilter, list_attributions, list_results, models_of_batch
 
@@ -159,25 +161,29 @@ def of_batch(
 
 
 def _cases(services: Services, tenant_id: UUID, batch_id: UUID, *, batch_name: str | None) -> Iterator[Case]:
-    after: str | None = None
-    while True:
+    def read(limit: int, after: str | None) -> list[Case]:
         with transaction(services.engine) as session:
             rows = list_results(
-                session,
-                tenant_id,
-                batch_id=batch_id,
-                chosen=ResultFilter(),
-                limit=READ_TOGETHER,
-                after=after,
+                session, tenant_id, batch_id=batch_id, chosen=ResultFilter(), limit=limit, after=after
             )
             said = _labels(session, tenant_id, [image.sha256 for _, image, _, _ in rows if image is not None])
-        for item, image, attribution, _ in rows:
-            own = {name: getattr(item, name) for name in Appearance.model_fields if hasattr(item, name)}
-            appearance = Appearance(**own, item_id=item.id, batch_name=batch_name)
-            yield Case(image, attribution, [appearance], said.get(image.sha256, []) if image else [])
-        if len(rows) < READ_TOGETHER:
-            return
-        after = rows[-1][0].custom_id
+        return [
+            Case(
+                image,
+                attribution,
+                [_appearance(item, batch_name)],
+                said.get(image.sha256, []) if image else [],
+            )
+            for item, image, attribution, _ in rows
+        ]
+
+    pages = read_pages(read, lambda case: case.appearances[0].custom_id, together=READ_TOGETHER)
+    return chain.from_iterable(pages)
+
+
+def _appearance(item: Item, batch_name: str | None) -> Appearance:
+    own = {name: getattr(item, name) for name in Appearance.model_fields if hasattr(item, name)}
+    return Appearance(**own, item_id=item.id, batch_name=batch_name)
 
 
 def _labels(session: Session, tenant_id: UUID, sha256s: list[str]) -> dict[str, list[Label]]:

@@ -9,10 +9,14 @@ import hashlib
 import hmac
 import json
 from binascii import Error as BadBase64
+from collections.abc import Callable
+from typing import TypeVar
 
 from api.errors import InvalidCursor
 
 SEAL_BYTES = 16
+
+Row = TypeVar("Row")
 
 
 class CursorSeal:
@@ -39,6 +43,15 @@ class CursorSeal:
         if not hmac.compare_digest(mac, self._mac(body, listing)):
             raise _invalid()
         return body.decode()
+
+    def cut(
+        self, found: list[Row], limit: int, *, listing: tuple[object, ...], position: Callable[[Row], object]
+    ) -> tuple[list[Row], str | None]:
+        """The page of the first `limit` rows, and the cursor behind its last one if more were found."""
+        page = found[:limit]
+        if len(found) <= limit:
+            return page, None
+        return page, self.seal(str(position(page[-1])), listing=listing)
 
     def _mac(self, body: bytes, listing: tuple[object, ...]) -> bytes:
         context = json.dumps([None if part is None else str(part) for part in listing]).encode()

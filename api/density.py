@@ -1,13 +1,13 @@
 """The routes of densities: which versions there are, which judge the tenant's images, and back to the one before."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.auth import DensityReader, DensityWriter, require_scope_of
 from api.dependencies import GivenServices
 from api.documents import problems
 from api.enrolment_schemas import Densities, Density, Rollback, RolledBack
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from leaktrace.records import density_models
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import SERVICE_ADMIN
@@ -30,9 +30,7 @@ def densities(services: GivenServices, caller: DensityReader) -> Densities:
 
 
 @router.post("/rollback", response_model=RolledBack, responses=problems(409, 413, 422, reads="JSON"))
-def rollback(
-    body: Rollback, request: Request, services: GivenServices, caller: DensityWriter, key: GivenKey = None
-) -> Response:
+def rollback(body: Rollback, call: GivenCall, caller: DensityWriter) -> Response:
     """Go back to the density before this one, and to its enrolments or promotions. It holds from the next shard on."""
     if body.scope == "shared":
         require_scope_of(caller, SERVICE_ADMIN)
@@ -47,7 +45,7 @@ def rollback(
         )
         return Answer(200, RolledBack(version=restored))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 def build_density(row: density_models.DensityVersion) -> Density:

@@ -17,6 +17,7 @@ from api.limits import Backlog
 from leaktrace.logs import bind_context
 from leaktrace.objects import ObjectStore
 from leaktrace.queue import ShardQueue
+from leaktrace.sealing import SecretSeal
 from leaktrace.settings import Settings
 
 
@@ -29,6 +30,7 @@ class Services:
     store: ObjectStore
     queue: ShardQueue
     cursors: CursorSeal
+    seal: SecretSeal
     backlog: Backlog
     store_places: (
         CapacityLimiter  # uploads to the store at a time, so that they leave threads to other requests

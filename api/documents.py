@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from api.examples import EXAMPLE_ID
+from api.result_formats import MEDIA_TYPES
 from api.schemas import Problem
 
 EXAMPLES: dict[int, tuple[str, str]] = {
@@ -43,6 +44,23 @@ HEADERS: dict[str, dict[str, Any]] = {
         ("RateLimit-Policy", "The daily quota of images.", "string"),
     )
 }
+
+
+def exports(header: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that also answers NDJSON, Parquet, and CSV, which begins with this header line."""
+    text = {"type": "string"}
+    return {
+        200: {
+            "content": {
+                MEDIA_TYPES["ndjson"]: {"schema": text, "example": '{"type": "end", "count": 0}\n'},
+                MEDIA_TYPES["csv"]: {"schema": text, "example": header + "\r\n"},
+                MEDIA_TYPES["parquet"]: {
+                    "schema": {**text, "format": "binary"},
+                    "example": "<the bytes of a Parquet file>",
+                },
+            }
+        }
+    }
 
 
 def problems(*statuses: int, reads: str | None = None) -> dict[int | str, dict[str, Any]]:

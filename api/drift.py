@@ -51,9 +51,8 @@ def alarms(
         found = list_alarms(
             session, model.version, limit=limit + 1, before=UUID(position) if position else None
         )
-    runs = list(dict.fromkeys(run.id for run, _ in found))
-    shown = [(run, finding) for run, finding in found if run.id in runs[:limit]]
-    more = len(runs) > limit
+    looks = list(dict.fromkeys(run.id for run, _ in found))
+    page, further = services.cursors.cut(looks, limit, listing=listing, position=lambda look: look)
     return DriftAlarms(
         data=[
             DriftAlarm(
@@ -61,7 +60,8 @@ def alarms(
                 at=run.at,
                 density_version=run.density_version,
             )
-            for run, finding in shown
+            for run, finding in found
+            if run.id in page
         ],
-        next_cursor=services.cursors.seal(str(runs[limit - 1]), listing=listing) if more else None,
+        next_cursor=further,
     )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import examples
+from api import open_set_examples as examples
 
 
 class DriftFinding(BaseModel):

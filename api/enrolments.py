@@ -5,14 +5,15 @@ tenant's own.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.auth import GeneratorReader, GeneratorWriter, ServiceAdmin
-from api.dependencies import GivenServices, Services
+from api.dependencies import GivenServices
 from api.documents import problems
 from api.enrolment_schemas import (
     CandidateEnrolment,
@@ -25,7 +26,7 @@ from api.enrolment_schemas import (
     Reasoned,
     Split,
 )
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall, KeyedCall
 from leaktrace.errors import Unavailable
 from leaktrace.records import enrolments as records
 from leaktrace.records import open_set_models, promotions
@@ -37,7 +38,8 @@ router = APIRouter(prefix="/v1/generators", tags=["generators"])
 Name = Annotated[GeneratorName, Path(description="An enrolled generator's name.")]
 ASKED = problems(404, 409, 413, 422, reads="JSON")
 MOST_EXAMPLES = 1_000
-Change = Callable[[Session, records.Change], list[open_set_models.Enrolment]]
+Asked = open_set_models.Enrolment | list[open_set_models.Enrolment]
+Change = Callable[[Session, records.Change], Asked]
 
 
 class NoModel(Unavailable):
@@ -47,24 +49,14 @@ class NoModel(Unavailable):
 
 
 @router.post("", status_code=202, response_model=Enrolments, responses=ASKED)
-def enrol(
-    body: EnrolmentCreate,
-    request: Request,
-    services: GivenServices,
-    caller: GeneratorWriter,
-    key: GivenKey = None,
-) -> Response:
+def enrol(body: EnrolmentCreate, call: GivenCall, caller: GeneratorWriter) -> Response:
     """Name the generator of a candidate's or a batch's images."""
     asked = body.root
-
-    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
-        if isinstance(asked, CandidateEnrolment):
-            found = records.enrol_candidate(session, change, name=asked.name, candidate_id=asked.candidate_id)
-        else:
-            found = records.enrol_batch(session, change, name=asked.name, batch_id=asked.batch_id)
-        return [found]
-
-    return _ask(services, KeyedCall(caller, request, key, body), reason=asked.reason, change=change)
+    if isinstance(asked, CandidateEnrolment):
+        change = partial(records.enrol_candidate, name=asked.name, candidate_id=asked.candidate_id)
+    else:
+        change = partial(records.enrol_batch, name=asked.name, batch_id=asked.batch_id)
+    return _ask(call, caller, body=body, reason=asked.reason, change=change)
 
 
 @router.get("/enrolments", response_model=Enrolments, responses=problems())
@@ -94,103 +86,50 @@ def images(
 
 
 @router.post("/{name}/merge", status_code=202, response_model=Enrolments, responses=ASKED)
-def merge(
-    name: Name,
-    body: Merge,
-    request: Request,
-    services: GivenServices,
-    caller: GeneratorWriter,
-    key: GivenKey = None,
-) -> Response:
+def merge(name: Name, body: Merge, call: GivenCall, caller: GeneratorWriter) -> Response:
     """Make an enrolled generator part of another one."""
-
-    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
-        return [records.merge_generators(session, change, name=name, into=body.into)]
-
-    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+    change = partial(records.merge_generators, name=name, into=body.into)
+    return _ask(call, caller, body=body, reason=body.reason, change=change)
 
 
 @router.post("/{name}/split", status_code=202, response_model=Enrolments, responses=ASKED)
-def split(
-    name: Name,
-    body: Split,
-    request: Request,
-    services: GivenServices,
-    caller: GeneratorWriter,
-    key: GivenKey = None,
-) -> Response:
+def split(name: Name, body: Split, call: GivenCall, caller: GeneratorWriter) -> Response:
     """Make some images of an enrolled generator another one."""
-
-    def change(session: Session, change: records.Change) -> list[open_set_models.Enrolment]:
-        return records.split_generator(
-            session, change, name=name, new_name=body.new_name, image_ids=body.image_ids
-        )
-
-    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+    change = partial(records.split_generator, name=name, new_name=body.new_name, image_ids=body.image_ids)
+    return _ask(call, caller, body=body, reason=body.reason, change=change)
 
 
 @router.post("/{name}/undo", status_code=202, response_model=Enrolments, responses=ASKED)
-def undo(
-    name: Name,
-    body: Reasoned,
-    request: Request,
-    services: GivenServices,
-    caller: GeneratorWriter,
-    key: GivenKey = None,
-) -> Response:
+def undo(name: Name, body: Reasoned, call: GivenCall, caller: GeneratorWriter) -> Response:
     """Take an enrolled generator back; its images go back to the quarantine."""
-    change = _of_one(records.undo_enrolment, name)
-    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+    change = partial(records.undo_enrolment, name=name)
+    return _ask(call, caller, body=body, reason=body.reason, change=change)
 
 
 @router.post("/{name}/promote", status_code=202, response_model=Enrolments, responses=ASKED)
-def promote(
-    name: Name,
-    body: Reasoned,
-    request: Request,
-    services: GivenServices,
-    caller: ServiceAdmin,
-    key: GivenKey = None,
-) -> Response:
+def promote(name: Name, body: Reasoned, call: GivenCall, caller: ServiceAdmin) -> Response:
     """Make a generator that your tenant enrolled everybody's, by the gates and through shadow."""
-    change = _of_one(promotions.promote_generator, name)
-    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+    change = partial(promotions.promote_generator, name=name)
+    return _ask(call, caller, body=body, reason=body.reason, change=change)
 
 
 @router.post("/{name}/demote", status_code=202, response_model=Enrolments, responses=ASKED)
-def demote(
-    name: Name,
-    body: Reasoned,
-    request: Request,
-    services: GivenServices,
-    caller: ServiceAdmin,
-    key: GivenKey = None,
-) -> Response:
+def demote(name: Name, body: Reasoned, call: GivenCall, caller: ServiceAdmin) -> Response:
     """Take a promotion back: the generator is again its tenant's own."""
-    change = _of_one(promotions.demote_generator, name)
-    return _ask(services, KeyedCall(caller, request, key, body), reason=body.reason, change=change)
+    change = partial(promotions.demote_generator, name=name)
+    return _ask(call, caller, body=body, reason=body.reason, change=change)
 
 
-def _of_one(change_one: Callable[..., open_set_models.Enrolment], name: str) -> Change:
-    return lambda session, change: [change_one(session, change, name=name)]
-
-
-def _ask(
-    services: Services,
-    call: KeyedCall,
-    *,
-    reason: str,
-    change: Change,
-) -> Response:
+def _ask(call: KeyedCall, caller: Caller, *, body: BaseModel, reason: str, change: Change) -> Response:
     def work(session: Session) -> Answer:
-        found = change(session, _change(session, call.caller, reason=reason))
+        asked = change(session, _change(session, caller, reason=reason))
+        found = asked if isinstance(asked, list) else [asked]
         session.flush()
         for one in found:
             session.refresh(one)
-        body: BaseModel = Enrolments(data=[Enrolment.model_validate(one) for one in found])
-        return Answer(202, body)
+        return Answer(202, Enrolments(data=[Enrolment.model_validate(one) for one in found]))
 
-    return answer_once(services, call, work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 def _change(session: Session, caller: Caller, *, reason: str) -> records.Change:

@@ -6,13 +6,13 @@ Append-only. A correction shows beside the model's verdict in the next answer fo
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from sqlalchemy.orm import Session
 
 from api.auth import LabelWriter, ResultReader
 from api.dependencies import GivenServices
 from api.documents import problems
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.label_schemas import LabelCreate, LabelHistory
 from api.result_schemas import Label
 from leaktrace.records import labels as records
@@ -29,14 +29,7 @@ ImageId = Annotated[UUID, Path(description="The image's `id`, as results give it
     response_model=Label,
     responses=problems(404, 409, 413, 422, reads="JSON"),
 )
-def add(
-    image_id: ImageId,
-    body: LabelCreate,
-    request: Request,
-    services: GivenServices,
-    caller: LabelWriter,
-    key: GivenKey = None,
-) -> Response:
+def add(image_id: ImageId, body: LabelCreate, call: GivenCall, caller: LabelWriter) -> Response:
     """Confirm or correct the verdict of an image, or appeal against it. It is remembered at once."""
 
     def work(session: Session) -> Answer:
@@ -45,7 +38,7 @@ def add(
         session.refresh(label)
         return Answer(201, Label.model_validate(label))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.get("/{image_id}/labels", response_model=LabelHistory, responses=problems(404, 422))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import examples
+from api import open_set_examples as examples
 from api.schemas import Sha256
 
 

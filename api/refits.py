@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from api.auth import DensityReader, ServiceAdmin
@@ -11,7 +11,7 @@ from api.dependencies import GivenServices
 from api.documents import problems
 from api.enrolment_schemas import Reasoned
 from api.enrolments import NoModel
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.refit_schemas import Refit, Refits, ShadowDifference, ShadowImage, ShadowImages, ShadowReport
 from leaktrace.records.challengers import (
     count_shadow,
@@ -39,9 +39,7 @@ def refits(services: GivenServices, caller: DensityReader) -> Refits:  # noqa: A
 
 
 @router.post("/refits", status_code=202, response_model=Refit, responses=problems(413, 422, reads="JSON"))
-def refit(
-    body: Reasoned, request: Request, services: GivenServices, caller: ServiceAdmin, key: GivenKey = None
-) -> Response:
+def refit(body: Reasoned, call: GivenCall, caller: ServiceAdmin) -> Response:
     """Fit the density for everybody again now, if any image was newly confirmed. A worker decides within seconds."""
 
     def work(session: Session) -> Answer:
@@ -52,7 +50,7 @@ def refit(
         session.refresh(asked)
         return Answer(202, Refit.model_validate(asked))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.post(
@@ -61,14 +59,7 @@ def refit(
     response_model=Refit,
     responses=problems(404, 409, 413, 422, reads="JSON"),
 )
-def promote(
-    version: Version,
-    body: Reasoned,
-    request: Request,
-    services: GivenServices,
-    caller: ServiceAdmin,
-    key: GivenKey = None,
-) -> Response:
+def promote(version: Version, body: Reasoned, call: GivenCall, caller: ServiceAdmin) -> Response:
     """Let a density for everybody answer now: one in shadow, by its gates, or one that did before. A worker decides."""
 
     def work(session: Session) -> Answer:
@@ -78,7 +69,7 @@ def promote(
         session.refresh(asked)
         return Answer(202, Refit.model_validate(asked))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.get("/{version}/shadow", response_model=ShadowReport, responses=problems(404, 422))
@@ -119,8 +110,7 @@ def shadow_images(
             limit=limit + 1,
             before=UUID(position) if position else None,
         )
-    page, more = found[:limit], len(found) > limit
-    return ShadowImages(
-        data=[ShadowImage.model_validate(one) for one in page],
-        next_cursor=services.cursors.seal(str(page[-1].attribution_id), listing=listing) if more else None,
+    page, further = services.cursors.cut(
+        found, limit, listing=listing, position=lambda one: one.attribution_id
     )
+    return ShadowImages(data=[ShadowImage.model_validate(one) for one in page], next_cursor=further)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
-from api import examples
+from api import open_set_examples as examples
 from api.label_schemas import Reason
 
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from api.auth import BatchWriter, ResultReader
 from api.dependencies import GivenServices
 from api.documents import problems, with_headers
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.rescore_schemas import (
     AnswerChange,
     BatchRescore,
@@ -46,9 +46,7 @@ RescoreId = Annotated[UUID, Path(description="The re-score's `id`.")]
     response_model=Rescore,
     responses={**with_headers(202, "Location"), **problems(404, 409, 413, 422, reads="JSON")},
 )
-def create(
-    body: RescoreCreate, request: Request, services: GivenServices, caller: BatchWriter, key: GivenKey = None
-) -> Response:
+def create(body: RescoreCreate, call: GivenCall, caller: BatchWriter) -> Response:
     """Have answered images judged again by the model and density in force. One of a tenant runs at a time."""
 
     asked_for = body.root
@@ -65,7 +63,7 @@ def create(
         session.refresh(asked)
         return Answer(202, build_rescore(session, asked), {"Location": f"/v1/rescores/{asked.id}"})
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.get("", response_model=Rescores, responses=problems())
@@ -105,11 +103,8 @@ def items(
             limit=limit + 1,
             after=UUID(position) if position else None,
         )
-    page, more = found[:limit], len(found) > limit
-    return RescoredItems(
-        data=[RescoredItem.model_validate(one) for one in page],
-        next_cursor=services.cursors.seal(str(page[-1].item_id), listing=listing) if more else None,
-    )
+    page, further = services.cursors.cut(found, limit, listing=listing, position=lambda one: one.item_id)
+    return RescoredItems(data=[RescoredItem.model_validate(one) for one in page], next_cursor=further)
 
 
 def build_rescore(session: Session, row: rescore_models.Rescore) -> Rescore:

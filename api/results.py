@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 
 from api.auth import ResultReader
 from api.dependencies import BatchId, GivenServices, Services
-from api.documents import problems
+from api.documents import exports, problems
 from api.result_formats import MEDIA_TYPES, WRITERS, Format, choose_format
 from api.result_schemas import Discovery, Result, ResultPage, build_result
 from api.schemas import ItemState, VerdictName
@@ -105,25 +105,7 @@ class Listing:
 @router.get(
     "/{batch_id}/results",
     response_model=ResultPage,
-    responses={
-        200: {
-            "content": {
-                "application/x-ndjson": {
-                    "schema": {"type": "string"},
-                    "example": '{"type": "end", "count": 0}\n',
-                },
-                "text/csv": {
-                    "schema": {"type": "string"},
-                    "example": "custom_id,file_name,item_id,state\r\n",
-                },
-                "application/vnd.apache.parquet": {
-                    "schema": {"type": "string", "format": "binary"},
-                    "example": "<the bytes of a Parquet file>",
-                },
-            }
-        },
-        **problems(400, 404, 406, 422),
-    },
+    responses={**exports("custom_id,file_name,item_id,state"), **problems(400, 404, 406, 422)},
 )
 def results(
     batch_id: BatchId,
@@ -158,11 +140,10 @@ def results(
 
 def _page(listing: Listing, *, limit: int, after: str | None) -> Response:
     found = listing.read(limit=limit + 1, after=after)
-    page = found[:limit]
-    next_cursor = None
-    if len(found) > limit:
-        next_cursor = listing.services.cursors.seal(page[-1].custom_id, listing=listing.name)
-    body = ResultPage(data=page, next_cursor=next_cursor).model_dump_json()
+    page, further = listing.services.cursors.cut(
+        found, limit, listing=listing.name, position=lambda result: result.custom_id
+    )
+    body = ResultPage(data=page, next_cursor=further).model_dump_json()
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 
 

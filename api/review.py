@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from api.auth import LabelWriter, ResultReader
 from api.dependencies import GivenServices, Services
 from api.documents import problems
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.result_schemas import Label
 from api.review_schemas import (
     BulkLabel,
@@ -77,24 +77,17 @@ def release(claim_id: ClaimId, body: Release, services: GivenServices, caller: L
 
 
 @router.post("/claims/{claim_id}/decide", status_code=201, response_model=Label, responses=ASKED)
-def decide(
-    claim_id: ClaimId,
-    body: Decision,
-    request: Request,
-    services: GivenServices,
-    caller: LabelWriter,
-    key: GivenKey = None,
-) -> Response:
+def decide(claim_id: ClaimId, body: Decision, call: GivenCall, caller: LabelWriter) -> Response:
     """Say what the image is. The label is appended, and the image leaves the queue."""
     said = body.said(trusted=SERVICE_ADMIN in caller.scopes)
 
     def work(session: Session) -> Answer:
-        reviewer = reviewer_of(services, caller)
+        reviewer = reviewer_of(call.services, caller)
         label = records.decide(session, reviewer, claim_id=claim_id, said=said)
         session.refresh(label)
         return Answer(201, Label.model_validate(label))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.post("/decisions/{label_id}/undo", response_model=Claim, responses=ASKED)
@@ -111,13 +104,7 @@ def undo(
 
 
 @router.post("/bulk", response_model=BulkOutcome, responses=ASKED)
-def label_many(
-    body: BulkLabel,
-    request: Request,
-    services: GivenServices,
-    caller: LabelWriter,
-    key: GivenKey = None,
-) -> Response:
+def label_many(body: BulkLabel, call: GivenCall, caller: LabelWriter) -> Response:
     """Give one label to all images of a choice, up to 5,000; or only say which they would be."""
     said = body.label.said(trusted=SERVICE_ADMIN in caller.scopes)
 
@@ -134,7 +121,7 @@ def label_many(
         )
         return Answer(200, build_outcome(chosen, bulk_id=bulk_id))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.post("/bulk/{labelling_id}/undo", response_model=Undone, responses=ASKED)

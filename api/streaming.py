@@ -16,12 +16,13 @@ def read_pages(
     read: Callable[[int, Position | None], list[Row]],
     position: Callable[[Row], Position],
     *,
-    start: Position | None,
-    most: int | None,
+    start: Position | None = None,
+    most: int | None = None,
+    together: int = READ_TOGETHER,
 ) -> Iterator[list[Row]]:
     """All rows behind `start`, or the first `most` of them; `read` gives at most so many rows behind a position."""
     while most is None or most > 0:
-        wanted = min(READ_TOGETHER, most or READ_TOGETHER)
+        wanted = min(together, most or together)
         page = read(wanted, start)
         if page:
             yield page

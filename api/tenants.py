@@ -28,10 +28,9 @@ def list_(
     with transaction(services.engine) as session:
         found = records.list_tenants(session, limit=limit + 1, after=after)
     default_quota = services.settings.daily_image_quota
-    page = [build_tenant(use, default_quota=default_quota) for use in found[:limit]]
-    more = len(found) > limit
+    page, further = services.cursors.cut(found, limit, listing=LISTING, position=lambda use: use.tenant.name)
     return TenantPage(
-        data=page, next_cursor=services.cursors.seal(page[-1].name, listing=LISTING) if more else None
+        data=[build_tenant(use, default_quota=default_quota) for use in page], next_cursor=further
     )
 
 

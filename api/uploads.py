@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.auth import BatchWriter
-from api.dependencies import BatchId, GivenServices, Services
+from api.dependencies import BatchId, Services
 from api.documents import problems, with_headers
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.images import require_quota
 from api.limits import quota_headers
 from api.schemas import PromiseAnswer, PromiseAnswers, PromisedFile, Promises, Refusal
@@ -37,15 +37,9 @@ router = APIRouter(prefix="/v1/batches", tags=["images"])
         **problems(404, 409, 413, 422, 429, reads="JSON"),
     },
 )
-def promise(
-    body: Promises,
-    batch_id: BatchId,
-    request: Request,
-    services: GivenServices,
-    caller: BatchWriter,
-    key: GivenKey = None,
-) -> Response:
+def promise(body: Promises, batch_id: BatchId, call: GivenCall, caller: BatchWriter) -> Response:
     """Ask for forms to post files straight to the object store, each with a size limit."""
+    services = call.services
     present = _find_present(services, caller, body.files)
 
     def work(session: Session) -> Answer:
@@ -61,7 +55,7 @@ def promise(
         expires_at = datetime.now(UTC) + timedelta(minutes=services.settings.presigned_upload_minutes)
         return Answer(200, PromiseAnswers(data=answers, expires_at=expires_at), quota_headers(quota))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 def _find_present(services: Services, caller: Caller, files: Sequence[PromisedFile]) -> dict[str, UUID]:

@@ -151,9 +151,9 @@ def build_webhook(endpoint: WebhookEndpoint) -> Webhook:
     return Webhook.model_validate(_facts(endpoint))
 
 
-def reveal_webhook(endpoint: WebhookEndpoint) -> WebhookWithSecret:
+def reveal_webhook(endpoint: WebhookEndpoint, secret: str) -> WebhookWithSecret:
     """The endpoint with the secret that was just made."""
-    return WebhookWithSecret.model_validate({**_facts(endpoint), "secret": endpoint.secret})
+    return WebhookWithSecret.model_validate({**_facts(endpoint), "secret": secret})
 
 
 def build_delivery(row: DeliveryRow) -> Delivery:

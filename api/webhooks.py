@@ -7,13 +7,13 @@ here for what a URL shows and by the worker for what its name resolves to.
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from api.auth import WebhookReader, WebhookWriter
 from api.dependencies import GivenServices, Services
 from api.documents import problems, with_headers
-from api.idempotency import Answer, GivenKey, KeyedCall, answer_once
+from api.idempotency import Answer, GivenCall
 from api.webhook_schemas import (
     Delivery,
     DeliveryPage,
@@ -45,28 +45,24 @@ WebhookId = Annotated[UUID, Path(description="The webhook's `id`.")]
     response_model=WebhookWithSecret,
     responses={**with_headers(201, "Location"), **problems(409, 413, 422, reads="JSON")},
 )
-def create(
-    body: WebhookCreate,
-    request: Request,
-    services: GivenServices,
-    caller: WebhookWriter,
-    key: GivenKey = None,
-) -> Response:
+def create(body: WebhookCreate, call: GivenCall, caller: WebhookWriter) -> Response:
     """Create a webhook. Its signing secret is in this answer alone."""
-    _check_address(services, body.url)
+    _check_address(call.services, body.url)
 
     def work(session: Session) -> Answer:
+        secret = records.new_secret()
         endpoint = records.create_webhook(
             session,
             caller,
             url=body.url,
             events=body.events,
             description=body.description,
-            most=services.settings.webhooks_per_tenant,
+            secret=call.services.seal.seal(secret),
+            most=call.services.settings.webhooks_per_tenant,
         )
-        return Answer(201, reveal_webhook(endpoint), {"Location": f"/v1/webhooks/{endpoint.id}"})
+        return Answer(201, reveal_webhook(endpoint, secret), {"Location": f"/v1/webhooks/{endpoint.id}"})
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.get("", response_model=Webhooks, responses=problems())
@@ -117,23 +113,19 @@ def delete(webhook_id: WebhookId, services: GivenServices, caller: WebhookWriter
     response_model=WebhookWithSecret,
     responses=problems(404, 409, 413, 422, reads="JSON"),
 )
-def rotate(
-    webhook_id: WebhookId,
-    body: Rotation,
-    request: Request,
-    services: GivenServices,
-    caller: WebhookWriter,
-    key: GivenKey = None,
-) -> Response:
+def rotate(webhook_id: WebhookId, body: Rotation, call: GivenCall, caller: WebhookWriter) -> Response:
     """Give a webhook a new secret. For a while messages are signed with both, so that no message is lost."""
 
     def work(session: Session) -> Answer:
         endpoint = records.find_webhook(session, caller.tenant_id, webhook_id=webhook_id, lock=True)
-        records.rotate_secret(endpoint, keep_previous=body.keep_previous())
+        secret = records.new_secret()
+        records.rotate_secret(
+            endpoint, secret=call.services.seal.seal(secret), keep_previous=body.keep_previous()
+        )
         records.record_webhook_audit(session, "webhook.secret_rotated", endpoint, actor=caller.actor)
-        return Answer(200, reveal_webhook(endpoint))
+        return Answer(200, reveal_webhook(endpoint, secret))
 
-    return answer_once(services, KeyedCall(caller, request, key, body), work=work)
+    return call.answer_once(caller, body, work=work)
 
 
 @router.post(
@@ -163,11 +155,8 @@ def deliveries(
     with transaction(services.engine) as session:
         endpoint = records.find_webhook(session, caller.tenant_id, webhook_id=webhook_id)
         found = replays.list_deliveries(session, endpoint, state=state, before=before, limit=limit + 1)
-        page = [build_delivery(row) for row in found[:limit]]
-    more = len(found) > limit
-    return DeliveryPage(
-        data=page, next_cursor=services.cursors.seal(str(page[-1].id), listing=listing) if more else None
-    )
+        page, further = services.cursors.cut(found, limit, listing=listing, position=lambda row: row[0].id)
+        return DeliveryPage(data=[build_delivery(row) for row in page], next_cursor=further)
 
 
 @router.post(

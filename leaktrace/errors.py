@@ -11,8 +11,9 @@ a caller can catch one error, one kind or all of them. What an error knows are a
     |-- NotFound            no such thing, as far as the caller may know (leaktrace.records)
     |-- Unavailable         a server, object or model that should be there is not: DatabaseUnavailable
     |                       (leaktrace.records.database), ObjectStoreUnavailable and ObjectMissing (leaktrace.objects),
-    |                       QueueUnavailable (leaktrace.queue), ModelUnusable and DensityUnusable (leaktrace.science),
-    |                       ServiceUnreachable (leaktrace.client), ProcessFailed (deploy.embedded)
+    |                       QueueUnavailable (leaktrace.queue), SecretUnreadable (leaktrace.sealing), ModelUnusable
+    |                       and DensityUnusable (leaktrace.science), ServiceUnreachable (leaktrace.client),
+    |                       ProcessFailed (deploy.embedded)
     `-- Conflict            the request contradicts what is already recorded (leaktrace.records)
 """
 

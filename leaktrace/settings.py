@@ -40,6 +40,10 @@ class Settings(BaseSettings):
         description="The endpoint as clients reach it, put into presigned uploads; default s3_endpoint_url.",
     )
 
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts_of_list)] = Field(
+        (), description="Seal stored secrets, the newest first; with commas between."
+    )
+
     # The API.
     log_level: str = "INFO"
     database_pool_size: int = Field(10, ge=1)

@@ -123,6 +123,14 @@ class Submissions:
             found = session.scalars(select(Item).where(Item.batch_id == batch_id))
             return {item.custom_id: item for item in found}
 
+    def image_of(self, batch_id: UUID, custom_id: str) -> Image:
+        with transaction(self.engine) as session:
+            return session.get_one(Image, self.items(batch_id)[custom_id].image_id)
+
+    def attribution_of(self, batch_id: UUID, custom_id: str) -> Attribution:
+        with transaction(self.engine) as session:
+            return session.get_one(Attribution, self.items(batch_id)[custom_id].attribution_id)
+
     def codes(self, batch_id: UUID) -> dict[str, str | None]:
         return {custom_id: item.error_code for custom_id, item in self.items(batch_id).items()}
 

@@ -5,6 +5,7 @@ Shares the refit's lock, so that one process at a time decides who answers. Each
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -17,7 +18,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.densities import activate_density, active_density, store_density
 from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.enrolments import refuse
-from leaktrace.records.locks import REFIT_LOCK, try_lock
+from leaktrace.records.locks import REFIT_LOCK
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.records.promotions import open_promotions, standing_promotions, withdraw_promotion
 from leaktrace.records.refits import asked_promotions, asked_refits
@@ -25,6 +26,7 @@ from leaktrace.science.gates import GateRules
 from worker.bench import Bench
 from worker.contest import Contest, Draft, known_part
 from worker.loaded_models import read_density
+from worker.periodic import run_alone
 from worker.refit import Refitter
 from worker.shadow import KeptJudge, Shadow, ShadowRules, give_up
 
@@ -51,24 +53,23 @@ class Challenge:
         Raises:
             Unavailable: the database or the store is away; what is not decided waits for the next run.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, REFIT_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                asked = asked_refits(session, attributor.version)
-                densities = asked_promotions(session, attributor.version)
-                promotions = open_promotions(session, attributor.version)
-            for refit_id in asked:
-                self.refitter.consider(attributor, asked=refit_id)
-            for promotion in promotions:
-                self._attend(promotion, attributor)
-            shadow = Shadow(
-                engine=self.engine, store=self.store, gates=self.gates, rules=self.rules, kept=self.kept
-            )
-            for density in densities:
-                shadow.decide_asked(density)
-            shadow.watch(attributor)
-        return True
+        return run_alone(self.engine, REFIT_LOCK, partial(self._do_open, attributor))
+
+    def _do_open(self, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            asked = asked_refits(session, attributor.version)
+            densities = asked_promotions(session, attributor.version)
+            promotions = open_promotions(session, attributor.version)
+        for refit_id in asked:
+            self.refitter.consider(attributor, asked=refit_id)
+        for promotion in promotions:
+            self._attend(promotion, attributor)
+        shadow = Shadow(
+            engine=self.engine, store=self.store, gates=self.gates, rules=self.rules, kept=self.kept
+        )
+        for density in densities:
+            shadow.decide_asked(density)
+        shadow.watch(attributor)
 
     def _attend(self, promotion: Enrolment, attributor: "Attributor") -> None:
         with transaction(self.engine) as session:

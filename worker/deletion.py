@@ -13,7 +13,8 @@ from leaktrace.logs import get_logger
 from leaktrace.objects import ObjectStore, image_key, staged_key, thumbnail_key
 from leaktrace.records.database import transaction
 from leaktrace.records.deletion import DeletedPart, delete_part, find_deleting
-from leaktrace.records.locks import DELETION_LOCK, try_lock
+from leaktrace.records.locks import DELETION_LOCK
+from worker.periodic import run_alone
 
 PARTS_A_RUN = 2_000
 
@@ -34,15 +35,14 @@ class Deleter:
         Raises:
             Unavailable: the database or the store is away; the next run goes on with the part that was begun.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, DELETION_LOCK):
-                return False
-            left = PARTS_A_RUN
-            with transaction(self.engine) as session:
-                batch_ids = find_deleting(session)
-            for batch_id in batch_ids:
-                left -= self._delete(batch_id, most=left)
-        return True
+        return run_alone(self.engine, DELETION_LOCK, self._delete_accepted)
+
+    def _delete_accepted(self) -> None:
+        left = PARTS_A_RUN
+        with transaction(self.engine) as session:
+            batch_ids = find_deleting(session)
+        for batch_id in batch_ids:
+            left -= self._delete(batch_id, most=left)
 
     def _delete(self, batch_id: UUID, *, most: int) -> int:
         """Delete at most so many parts of a batch; returns how many there were."""

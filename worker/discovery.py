@@ -6,6 +6,7 @@ nothing. A tenant's images are only ever compared with one another and with what
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from leaktrace.records.candidates import FoundGroup, save_groups
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import DensityCheckpoint, active_density
 from leaktrace.records.discovery_runs import record_run
-from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
+from leaktrace.records.locks import DISCOVERY_LOCK
 from leaktrace.records.quarantine import (
     HeldImage,
     QuarantineRules,
@@ -31,6 +32,7 @@ from leaktrace.records.quarantine_words import list_called_unknown
 from leaktrace.science.discovery import DiscoveryRules, Group, discover
 from leaktrace.science.images import ImageRefused, decode
 from worker.loaded_models import read_density
+from worker.periodic import run_alone
 from worker.quarantine import fill_quarantine
 from worker.thumbnails import draw_thumbnail, store_thumbnail
 
@@ -60,15 +62,14 @@ class Discoverer:
         Raises:
             Unavailable: the database or the store is away; the next run starts afresh.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, DISCOVERY_LOCK):
-                return False
-            fill_quarantine(self.engine, attributor.version, rules=self.quarantine)
-            with transaction(self.engine) as session:
-                tenants = tenants_in_quarantine(session, attributor.version)
-            for tenant_id in tenants:
-                self._look(tenant_id, attributor)
-        return True
+        return run_alone(self.engine, DISCOVERY_LOCK, partial(self._look_everywhere, attributor))
+
+    def _look_everywhere(self, attributor: "Attributor") -> None:
+        fill_quarantine(self.engine, attributor.version, rules=self.quarantine)
+        with transaction(self.engine) as session:
+            tenants = tenants_in_quarantine(session, attributor.version)
+        for tenant_id in tenants:
+            self._look(tenant_id, attributor)
 
     def _look(self, tenant_id: UUID, attributor: "Attributor") -> None:
         version = attributor.version

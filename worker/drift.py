@@ -7,6 +7,7 @@ golden findings, whose images the operator chose, are a cause to refit.
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -20,12 +21,13 @@ from leaktrace.objects import ObjectStore
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import DensityCheckpoint, active_density
 from leaktrace.records.drift import Window, WindowImage, read_golden, read_window, record_drift
-from leaktrace.records.locks import DRIFT_LOCK, try_lock
+from leaktrace.records.locks import DRIFT_LOCK
 from leaktrace.science.drift import DriftRules, Finding, embedding_shift, rate_changes, uniformity
 from leaktrace.science.gates import Sample, decisions
 from leaktrace.settings import Settings
 from worker.bench import as_sample, calibration_sample
 from worker.loaded_models import read_density
+from worker.periodic import run_alone
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -92,14 +94,13 @@ class DriftLook:
         Raises:
             Unavailable: the database or the store is away; the next run looks again.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, DRIFT_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                active = active_density(session, attributor.version)
-            if active is not None:
-                self._look(attributor, active)
-        return True
+        return run_alone(self.engine, DRIFT_LOCK, partial(self._look_if_active, attributor))
+
+    def _look_if_active(self, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            active = active_density(session, attributor.version)
+        if active is not None:
+            self._look(attributor, active)
 
     def _look(self, attributor: "Attributor", active: DensityCheckpoint) -> None:
         density = read_density(active, self.store)

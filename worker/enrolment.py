@@ -5,8 +5,10 @@ anew from the list of what stands, so an undo leaves no trace in it. One change 
 decided in one transaction, so that a run which is broken off decides nothing half.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -33,12 +35,13 @@ from leaktrace.records.enrolments import (
     withdraw,
 )
 from leaktrace.records.examples import read_examples, read_named
-from leaktrace.records.locks import ENROLMENT_LOCK, try_lock
+from leaktrace.records.locks import ENROLMENT_LOCK
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.gates import Gate, GateRules, compare, held_out_recall
 from worker.bench import Bench, Built, as_sample, calibration_sample, store_artefact
 from worker.density_facts import describe
 from worker.loaded_models import read_density
+from worker.periodic import run_alone
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -62,26 +65,26 @@ class Enroller:
         Raises:
             Unavailable: the database or the store is away; what is not decided waits for the next run.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, ENROLMENT_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                base = active_density(session, attributor.version)
-                changes = open_changes(session, attributor.version)
-                behind = tenants_on_another_base(session, attributor.version)
-            if base is not None and (changes or behind):
-                self._decide_all(changes, behind, Bench(attributor, base, read_density(base, self.store)))
-        return True
+        return run_alone(self.engine, ENROLMENT_LOCK, partial(self._decide_open, attributor))
+
+    def _decide_open(self, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            base = active_density(session, attributor.version)
+            changes = open_changes(session, attributor.version)
+            behind = tenants_on_another_base(session, attributor.version)
+        if base is not None and (changes or behind):
+            self._decide_all(changes, behind, Bench(attributor, base, read_density(base, self.store)))
 
     def _decide_all(
         self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: Bench
     ) -> None:
         for tenant_id in behind:
-            with transaction(self.engine) as session:
+            with _sparing_others(tenant_id), transaction(self.engine) as session:
                 self._follow(session, tenant_id, bench)
         for change in changes:
             withdrawn = change[0].state == "withdrawing"
-            (self._withdraw if withdrawn else self._enrol)(change, bench)
+            with _sparing_others(change[0].tenant_id):
+                (self._withdraw if withdrawn else self._enrol)(change, bench)
 
     def _follow(self, session: Session, tenant_id: UUID, bench: Bench) -> None:
         """Set the tenant's generators on the shared density that is active now."""
@@ -191,3 +194,12 @@ class Enroller:
         store_density(session, new, tenant_id=tenant_id)
         activate_density(session, checkpoint.version, outcome=reason)
         return checkpoint.version
+
+
+@contextmanager
+def _sparing_others(tenant_id: UUID) -> Iterator[None]:
+    """Let a tenant whose density cannot be made again, since examples were deleted, hold up nobody else."""
+    try:
+        yield
+    except ValueError as error:
+        log.warning("tenant_left_behind", tenant_id=str(tenant_id), reason=str(error))

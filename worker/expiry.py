@@ -16,8 +16,9 @@ from leaktrace.records.expiring import (
     find_overdue,
     purge_idempotency_keys,
 )
-from leaktrace.records.locks import EXPIRY_LOCK, try_lock
+from leaktrace.records.locks import EXPIRY_LOCK
 from leaktrace.records.webhooks import purge_events
+from worker.periodic import run_alone
 from worker.retention import RetentionRules, let_go
 
 BATCHES_A_RUN = 100
@@ -28,16 +29,18 @@ log = get_logger(__name__)
 
 def expire(engine: Engine, retention: RetentionRules | None = None) -> bool:
     """Expire, purge and let go of what is too old unless somebody else does so just now; says whether it did."""
-    with transaction(engine) as guard:
-        if not try_lock(guard, EXPIRY_LOCK):
-            return False
-        batches = _expire_batches(engine)
-        shards = _drop_held(engine)
-        with transaction(engine) as session:
-            keys, visits = purge_idempotency_keys(session), purge_sessions(session)
-        with transaction(engine) as session:
-            events = purge_events(session)
-        gone = let_go(engine, retention or RetentionRules())
+    rules = retention or RetentionRules()
+    return run_alone(engine, EXPIRY_LOCK, lambda: _expire(engine, rules))
+
+
+def _expire(engine: Engine, retention: RetentionRules) -> None:
+    batches = _expire_batches(engine)
+    shards = _drop_held(engine)
+    with transaction(engine) as session:
+        keys, visits = purge_idempotency_keys(session), purge_sessions(session)
+    with transaction(engine) as session:
+        events = purge_events(session)
+    gone = let_go(engine, retention)
     if batches or shards or keys or visits or events or any(gone.values()):
         log.info(
             "expired",
@@ -48,7 +51,6 @@ def expire(engine: Engine, retention: RetentionRules | None = None) -> bool:
             events=events,
             **gone,
         )
-    return True
 
 
 def _expire_batches(engine: Engine) -> int:

@@ -6,6 +6,7 @@ that a run takes seconds however many there are.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,9 +15,10 @@ from sqlalchemy import Engine
 
 from leaktrace.logs import get_logger
 from leaktrace.records.database import transaction
-from leaktrace.records.locks import MAP_LOCK, try_lock
+from leaktrace.records.locks import MAP_LOCK
 from leaktrace.records.maps import Places, sample_embeddings, save_map, tenants_to_draw
 from leaktrace.science.layout import LayoutRules, lay_out
+from worker.periodic import run_alone
 
 if TYPE_CHECKING:
     from leaktrace.science.attributor import Attributor
@@ -42,14 +44,13 @@ class MapDrawer:
         Raises:
             Unavailable: the database is away; the next run starts afresh.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, MAP_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                due = tenants_to_draw(session, attributor.version, longest=LONGEST)
-            for tenant_id in due:
-                self._draw(tenant_id, attributor)
-        return True
+        return run_alone(self.engine, MAP_LOCK, partial(self._draw_due, attributor))
+
+    def _draw_due(self, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            due = tenants_to_draw(session, attributor.version, longest=LONGEST)
+        for tenant_id in due:
+            self._draw(tenant_id, attributor)
 
     def _draw(self, tenant_id: UUID, attributor: "Attributor") -> None:
         version = attributor.version

@@ -26,6 +26,7 @@ from leaktrace.science.discovery import DiscoveryRules
 from leaktrace.science.gates import GateRules
 from leaktrace.science.images import DecodeLimits
 from leaktrace.science.layout import LayoutRules
+from leaktrace.sealing import make_seal
 from leaktrace.settings import Settings
 from worker import loaded_models
 from worker.backoff import Backoff
@@ -207,7 +208,9 @@ class WorkerProcess:
 
     def _make_deliverer(self, settings: Settings) -> Deliverer:
         rules = AddressRules(settings.webhook_allowed_networks)
-        sender = WebhookSender(rules=rules, seconds=settings.webhook_timeout_seconds)
+        sender = WebhookSender(
+            rules=rules, seconds=settings.webhook_timeout_seconds, seal=make_seal(settings)
+        )
         return Deliverer(
             self._engine,
             sender,

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.densities import DensityCheckpoint, active_density, foundation_of, models_in_use
 from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.drift import golden_drifts
-from leaktrace.records.locks import REFIT_LOCK, try_lock
+from leaktrace.records.locks import REFIT_LOCK
 from leaktrace.records.promotions import standing_promotions
 from leaktrace.records.refits import confirmed_in, newest_label_used, record_refit
 from leaktrace.science.gates import GateRules
@@ -34,6 +35,7 @@ from worker.bench import DENSITY_CONTENT_TYPE, Bench
 from worker.confirmed import Chosen, ConfirmedRules, choose
 from worker.contest import Contest, Draft, Entered
 from worker.loaded_models import read_density
+from worker.periodic import run_alone
 from worker.registration import publish_own_density
 from worker.triggers import Situation, decide_refit, most_at_once
 
@@ -86,14 +88,13 @@ class Refitter:
         Raises:
             Unavailable: the database or the store is away; the next run looks again.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, REFIT_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                versions = {*models_in_use(session), attributor.version}
-            for version in sorted(versions):
-                self._look_after(version, attributor)
-        return True
+        return run_alone(self.engine, REFIT_LOCK, partial(self._look_after_all, attributor))
+
+    def _look_after_all(self, attributor: "Attributor") -> None:
+        with transaction(self.engine) as session:
+            versions = {*models_in_use(session), attributor.version}
+        for version in sorted(versions):
+            self._look_after(version, attributor)
 
     def consider(self, attributor: "Attributor", *, asked: UUID | None = None) -> None:
         """Refit if that is due, and record the run. The caller holds the lock."""

@@ -19,7 +19,7 @@ from leaktrace.objects import ObjectStore
 from leaktrace.records.database import transaction
 from leaktrace.records.densities import active_density, as_checkpoint
 from leaktrace.records.density_models import DensityVersion
-from leaktrace.records.locks import RESCORE_LOCK, try_lock
+from leaktrace.records.locks import RESCORE_LOCK
 from leaktrace.records.outcomes import Failure, NewAttribution, store_attributions
 from leaktrace.records.rescore_models import Rescore
 from leaktrace.records.rescoring import (
@@ -35,6 +35,7 @@ from leaktrace.records.rescoring import (
 from worker.executor import Attributed, AttributionFailed
 from worker.halt import Halt
 from worker.loaded_models import LoadedModel, read_density
+from worker.periodic import run_alone
 from worker.preparation import ImageWork, Preparation, Preparer
 from worker.recording import as_record
 from worker.rejudging import rejudge
@@ -65,15 +66,14 @@ class Rescorer:
         Raises:
             Unavailable: the database or the store is away; the next run goes on.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, RESCORE_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                rescore = self._begin(session)
-            if rescore is not None:
-                with bind_context(rescore_id=str(rescore.id)):
-                    self._carry_out(rescore)
-        return True
+        return run_alone(self.engine, RESCORE_LOCK, self._go_on)
+
+    def _go_on(self) -> None:
+        with transaction(self.engine) as session:
+            rescore = self._begin(session)
+        if rescore is not None:
+            with bind_context(rescore_id=str(rescore.id)):
+                self._carry_out(rescore)
 
     def _begin(self, session: Session) -> Rescore | None:
         rescore = next_rescore(session, self.model.version)

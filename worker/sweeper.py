@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from leaktrace.logs import get_logger
 from leaktrace.queue import ShardQueue, enqueue_after_commit
 from leaktrace.records.database import transaction
-from leaktrace.records.locks import SWEEP_LOCK, try_lock
+from leaktrace.records.locks import SWEEP_LOCK
 from leaktrace.records.shards import finish_batch_if_done
 from leaktrace.records.sweeping import (
     count_queued,
@@ -23,6 +23,7 @@ from leaktrace.records.sweeping import (
     recover_shard,
     take_unsent,
 )
+from worker.periodic import run_alone
 
 # A message is on its way at most this many sweeps before it is looked for.
 SWEEPS_BEFORE_RESENDING = 3
@@ -49,17 +50,16 @@ class Sweeper:
         Raises:
             QueueUnavailable: the broker is away; leases were swept, and the next sweep sends the messages.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, SWEEP_LOCK, longest_seconds=LONGEST_SWEEP_SECONDS):
-                return False
-            recovered = self._recover()
-            finished = self._finish()
-            with transaction(self.engine) as session:
-                forget_dead_workers(session)
-            resent = self._resend()
+        return run_alone(self.engine, SWEEP_LOCK, self._sweep, longest_seconds=LONGEST_SWEEP_SECONDS)
+
+    def _sweep(self) -> None:
+        recovered = self._recover()
+        finished = self._finish()
+        with transaction(self.engine) as session:
+            forget_dead_workers(session)
+        resent = self._resend()
         if recovered or finished or resent:
             log.info("swept", recovered=recovered, finished=finished, resent=resent)
-        return True
 
     def _recover(self) -> int:
         with transaction(self.engine) as session:

@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from leaktrace.logs import get_logger
 from leaktrace.objects import DENSITY_PREFIX, ObjectStore, StoredObject, owner_of
 from leaktrace.records.database import transaction
-from leaktrace.records.locks import TIDY_LOCK, try_lock
+from leaktrace.records.locks import TIDY_LOCK
 from leaktrace.records.tidying import named_by, next_place, note_tidied, published_among, record_tidying
+from worker.periodic import run_alone
 
 OBJECTS_A_PAGE = 1_000
 PAGES_A_RUN = 200
@@ -38,24 +39,23 @@ class Tidier:
         Raises:
             Unavailable: the database or the store is away; the next run looks at the same part again.
         """
-        with transaction(self.engine) as guard:
-            if not try_lock(guard, TIDY_LOCK):
-                return False
-            with transaction(self.engine) as session:
-                place = next_place(session)
-            examined = deleted = 0
-            for _ in range(PAGES_A_RUN):
-                page = self.store.list_page(after=place, limit=OBJECTS_A_PAGE)
-                deleted += self._tidy(page)
-                examined += len(page)
-                place = page[-1].key if page else ""
-                if not page:
-                    break
-            with transaction(self.engine) as session:
-                record_tidying(session, examined=examined, deleted=deleted, last_key=place)
+        return run_alone(self.engine, TIDY_LOCK, self._look_through)
+
+    def _look_through(self) -> None:
+        with transaction(self.engine) as session:
+            place = next_place(session)
+        examined = deleted = 0
+        for _ in range(PAGES_A_RUN):
+            page = self.store.list_page(after=place, limit=OBJECTS_A_PAGE)
+            deleted += self._tidy(page)
+            examined += len(page)
+            place = page[-1].key if page else ""
+            if not page:
+                break
+        with transaction(self.engine) as session:
+            record_tidying(session, examined=examined, deleted=deleted, last_key=place)
         if deleted:
             log.info("store_tidied", examined=examined, deleted=deleted)
-        return True
 
     def _tidy(self, page: Sequence[StoredObject]) -> int:
         """Delete what is old and unnamed on a page; returns how many. Keys that are not ours are left alone."""

@@ -1,12 +1,13 @@
 """Sends one webhook message, signed as Standard Webhooks has it, and says what the receiver made of it.
 
-Whatever goes wrong is an outcome, not an exception. Redirects are not followed, the answer's body is read only so far
-and dropped. Knows nothing of the database.
+Whatever goes wrong on the way is an outcome, not an exception. Redirects are not followed, the answer's body is read
+only so far and dropped. Knows nothing of the database.
 """
 
 import json
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from standardwebhooks import Webhook
 from leaktrace.addresses import AddressRefused, AddressRules
 from leaktrace.client.retrying import retry_after_seconds
 from leaktrace.records.deliveries import DueDelivery, Try
+from leaktrace.sealing import SecretSeal
 from worker.connecting import GuardedNetwork, Resolve, resolve
 
 MOST_ANSWER_BYTES = 65_536
@@ -30,11 +32,16 @@ class WebhookSender:
 
     rules: AddressRules
     seconds: float
+    seal: SecretSeal = field(default_factory=SecretSeal)
     tls: ssl.SSLContext = field(default_factory=httpcore.default_ssl_context)
     resolve: Resolve = resolve
 
     def send(self, due: DueDelivery) -> Try:
-        """POST the message once."""
+        """POST the message once.
+
+        Raises:
+            SecretUnreadable: the endpoint's secret was sealed by a key that is missing; no receiver is to blame.
+        """
         started = time.monotonic()
         retry_after: timedelta | None = None
         status: int | None = None
@@ -59,7 +66,8 @@ class WebhookSender:
             seconds=self.seconds,
             resolve=self.resolve,
         )
-        headers = list(message_headers(due, body).items())
+        secrets = [self.seal.open(secret) for secret in due.secrets]
+        headers = list(message_headers(due, body, secrets=secrets).items())
         with (
             httpcore.ConnectionPool(ssl_context=self.tls, network_backend=network) as pool,
             pool.stream("POST", due.url, headers=headers, content=body) as response,
@@ -83,10 +91,10 @@ def message_id(due: DueDelivery) -> str:
     return f"msg_{due.event_id.hex}"
 
 
-def message_headers(due: DueDelivery, body: bytes) -> dict[str, str]:
+def message_headers(due: DueDelivery, body: bytes, *, secrets: Sequence[str]) -> dict[str, str]:
     """Id, time and a signature for each secret that is valid now."""
     now = datetime.now(UTC)
-    signatures = [Webhook(secret).sign(message_id(due), now, body.decode()) for secret in due.secrets]
+    signatures = [Webhook(secret).sign(message_id(due), now, body.decode()) for secret in secrets]
     return {
         "Host": urlsplit(due.url).netloc,
         "Content-Type": "application/json",

@@ -13,6 +13,7 @@ from api import batches as routes
 from api.console.pages import render
 from api.console.visitors import opens, sends
 from api.dependencies import BatchId, GivenServices
+from api.idempotency import GivenCall
 from api.schemas import Batch, BatchState, RetryRequest
 from leaktrace.records import batches as records
 from leaktrace.records.console_sessions import Visitor
@@ -81,9 +82,9 @@ def cancel(batch_id: BatchId, services: GivenServices, visitor: Writer) -> Respo
 
 
 @router.post("/{batch_id}/retry")
-def retry(request: Request, batch_id: BatchId, services: GivenServices, visitor: Writer) -> Response:
+def retry(call: GivenCall, batch_id: BatchId, visitor: Writer) -> Response:
     """Queue the failed images again."""
-    routes.retry(RetryRequest(dry_run=False), batch_id, request, services, visitor.caller)
+    routes.retry(RetryRequest(dry_run=False), batch_id, call, visitor.caller)
     return _back("retried")
 
 

@@ -17,6 +17,7 @@ from api.console.pages import render
 from api.console.visitors import opens, sends
 from api.dependencies import GivenServices
 from api.enrolment_schemas import Enrolment, EnrolmentCreate, GeneratorName, Merge, Reasoned, Split
+from api.idempotency import GivenCall
 from leaktrace.records.console_sessions import Visitor
 from leaktrace.records.database import transaction
 from leaktrace.records.quarantine import count_held
@@ -76,9 +77,8 @@ def page(
 
 @router.post("/candidates/{candidate_id}/name")
 def name(
-    request: Request,
+    call: GivenCall,
     candidate_id: UUID,
-    services: GivenServices,
     visitor: Namer,
     name: Annotated[str, Form(max_length=200)] = "",
     reason: Reason = "",
@@ -90,7 +90,7 @@ def name(
         "name": name.strip(),
         "reason": reason.strip(),
     }
-    enrolments.enrol(read_form(EnrolmentCreate, **asked), request, services, visitor.caller)
+    enrolments.enrol(read_form(EnrolmentCreate, **asked), call, visitor.caller)
     return _back("name")
 
 
@@ -103,25 +103,22 @@ def draw(services: GivenServices, visitor: Namer) -> Response:
 
 @router.post("/{name}/merge")
 def merge(
-    request: Request,
+    call: GivenCall,
     name: GeneratorName,
-    services: GivenServices,
     visitor: Namer,
     into: Annotated[str, Form(max_length=200)] = "",
     reason: Reason = "",
 ) -> Response:
     """Ask that one enrolled generator becomes part of another."""
     asked = read_form(Merge, into=into, reason=reason.strip())
-    enrolments.merge(name, asked, request, services, visitor.caller)
+    enrolments.merge(name, asked, call, visitor.caller)
     return _back("merge")
 
 
 @router.post("/{name}/undo")
-def undo(
-    request: Request, name: GeneratorName, services: GivenServices, visitor: Namer, reason: Reason = ""
-) -> Response:
+def undo(call: GivenCall, name: GeneratorName, visitor: Namer, reason: Reason = "") -> Response:
     """Ask that an enrolled generator is taken back."""
-    enrolments.undo(name, read_form(Reasoned, reason=reason.strip()), request, services, visitor.caller)
+    enrolments.undo(name, read_form(Reasoned, reason=reason.strip()), call, visitor.caller)
     return _back("undo")
 
 
@@ -141,9 +138,8 @@ def choose_split(request: Request, name: GeneratorName, services: GivenServices,
 
 @router.post("/{name}/split")
 def split(
-    request: Request,
+    call: GivenCall,
     name: GeneratorName,
-    services: GivenServices,
     visitor: Namer,
     new_name: Annotated[str, Form(max_length=200)] = "",
     reason: Reason = "",
@@ -151,7 +147,7 @@ def split(
 ) -> Response:
     """Ask that the chosen images become another generator."""
     asked = read_form(Split, new_name=new_name.strip(), reason=reason.strip(), image_ids=image_ids or [])
-    enrolments.split(name, asked, request, services, visitor.caller)
+    enrolments.split(name, asked, call, visitor.caller)
     return _back("split")
 
 

@@ -16,6 +16,7 @@ from api.console import evidence
 from api.console.pages import render
 from api.console.visitors import opens, sends
 from api.dependencies import GivenServices, Services
+from api.idempotency import GivenCall
 from api.image_schemas import ImageRecord
 from api.label_schemas import LabelCreate
 from api.pictures import ImageId
@@ -87,9 +88,8 @@ def provenance(request: Request, image_id: ImageId, services: GivenServices, vis
 
 @router.post("/{image_id}/labels")
 def label(
-    request: Request,
+    call: GivenCall,
     image_id: ImageId,
-    services: GivenServices,
     visitor: Labeller,
     kind: Annotated[LabelKind, Form()],
     reason: Annotated[str, Form(max_length=2000)] = "",
@@ -102,7 +102,7 @@ def label(
         if not generator.strip() and not unknown:
             raise InvalidInput("a correction names the generator, or says that no known generator made it")
         said["generator"] = None if unknown else generator.strip()
-    labels.add(image_id, _checked(said), request, services, visitor.caller)
+    labels.add(image_id, _checked(said), call, visitor.caller)
     return RedirectResponse(f"/console/images/{image_id}?said={kind}#labels", 303)
 
 

@@ -24,6 +24,7 @@ from api.console.pages import render
 from api.console.visitors import opens, sends
 from api.dependencies import GivenServices
 from api.enrolment_schemas import Density, Reasoned, Rollback
+from api.idempotency import GivenCall
 from leaktrace.records.challengers import (
     ShadowScore,
     count_shadow,
@@ -137,15 +138,14 @@ def one(
 
 @router.post("/densities/{version}/promote")
 def promote(
-    request: Request,
+    call: GivenCall,
     version: refits.Version,
-    services: GivenServices,
     visitor: Annotated[Visitor, sends(SERVICE_ADMIN)],
     reason: Annotated[str, Form(max_length=2000)],
 ) -> Response:
     """Ask that a density for everybody answers now, and back to the page."""
     body = read_form(Reasoned, reason=reason.strip())
-    refits.promote(version, body, request, services, visitor.caller)
+    refits.promote(version, body, call, visitor.caller)
     return RedirectResponse(f"{HERE}?said=promotion", 303)
 
 
@@ -165,27 +165,25 @@ def ask(
 
 @router.post("/rollback")
 def roll_back(
-    request: Request,
-    services: GivenServices,
+    call: GivenCall,
     visitor: Annotated[Visitor, sends("density:write")],
     scope: Annotated[Scope, Form()],
     reason: Annotated[str, Form(max_length=2000)],
 ) -> Response:
     """Go back to the density before, and back to the page."""
     body = read_form(Rollback, scope=scope, reason=reason.strip())
-    densities.rollback(body, request, services, visitor.caller)
+    densities.rollback(body, call, visitor.caller)
     return RedirectResponse(f"{HERE}?said=back", 303)
 
 
 @router.post("/refit")
 def refit(
-    request: Request,
-    services: GivenServices,
+    call: GivenCall,
     visitor: Annotated[Visitor, sends(SERVICE_ADMIN)],
     reason: Annotated[str, Form(max_length=2000)],
 ) -> Response:
     """Ask for a refit, and back to the page."""
-    refits.refit(read_form(Reasoned, reason=reason.strip()), request, services, visitor.caller)
+    refits.refit(read_form(Reasoned, reason=reason.strip()), call, visitor.caller)
     return RedirectResponse(f"{HERE}?said=asked", 303)
 
 

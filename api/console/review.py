@@ -19,6 +19,7 @@ from api.console.pages import render
 from api.console.visitors import opens, sends
 from api.dependencies import GivenServices, Services
 from api.generators import generators
+from api.idempotency import GivenCall
 from api.images import nearest
 from api.result_schemas import Neighbour
 from api.review_schemas import Claim, ClaimCreate, Release, TakenBack
@@ -116,16 +117,12 @@ def take(
 
 @router.post("/{claim_id}/decide")
 def decide(
-    request: Request,
-    claim_id: routes.ClaimId,
-    services: GivenServices,
-    visitor: Reviewer,
-    form: Annotated[Answered, Form()],
+    call: GivenCall, claim_id: routes.ClaimId, visitor: Reviewer, form: Annotated[Answered, Form()]
 ) -> Response:
     """Answer, and take the next image."""
-    desk = Desk(request, services, visitor.caller, form)
+    desk = Desk(call.request, call.services, visitor.caller, form)
     try:
-        routes.decide(claim_id, as_decision(form), request, services, visitor.caller)
+        routes.decide(claim_id, as_decision(form), call, visitor.caller)
     except Conflict as error:
         return desk.show_next(said=f"Nothing was saved: {error}.", is_bad=True, why=form.reason)
     return desk.show_next(said=f"Saved: {name_of(form.said)}.", why=form.reason)

@@ -17,6 +17,7 @@ from api.console.pages import render
 from api.console.review import Reader, Reviewer
 from api.dependencies import GivenServices, Services
 from api.generators import generators
+from api.idempotency import GivenCall
 from api.review_schemas import BulkChoice, BulkLabel, BulkOutcome, TakenBack
 from leaktrace.records.batches import list_batches
 from leaktrace.records.bulk_labels import MOST_AT_ONCE
@@ -82,12 +83,10 @@ def page(
 
 
 @router.post("")
-def label(
-    request: Request, services: GivenServices, visitor: Reviewer, form: Annotated[LabelForm, FormBody()]
-) -> Response:
+def label(call: GivenCall, visitor: Reviewer, form: Annotated[LabelForm, FormBody()]) -> Response:
     """Label what was looked at, and say how it is taken back."""
     body = form.body(form, expected=form.expected)
-    answer = routes.label_many(body, request, services, visitor.caller)
+    answer = routes.label_many(body, call, visitor.caller)
     outcome = BulkOutcome.model_validate_json(bytes(answer.body))
     return RedirectResponse(f"{HERE}?done={outcome.bulk_id}&count={outcome.count}", 303)
 

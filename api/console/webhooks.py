@@ -15,6 +15,7 @@ from api.console.forms import read_form
 from api.console.pages import render
 from api.console.visitors import opens, sends
 from api.dependencies import GivenServices, Services
+from api.idempotency import GivenCall
 from api.webhook_schemas import (
     DeliveryState,
     Replay,
@@ -68,8 +69,7 @@ def page(
 
 @router.post("")
 def create(
-    request: Request,
-    services: GivenServices,
+    call: GivenCall,
     visitor: Writer,
     url: Annotated[str, Form(max_length=2000)],
     description: Annotated[str, Form(max_length=200)] = "",
@@ -77,8 +77,8 @@ def create(
 ) -> Response:
     """Make a webhook and show its secret, once."""
     body = read_form(WebhookCreate, url=url.strip(), description=description.strip(), events=events)
-    made = routes.create(body, request, services, visitor.caller)
-    return _reveal(request, services, visitor, made)
+    made = routes.create(body, call, visitor.caller)
+    return _reveal(call.request, call.services, visitor, made)
 
 
 @router.get("/{webhook_id}")
@@ -98,12 +98,10 @@ def one(
 
 
 @router.post("/{webhook_id}/rotate")
-def rotate(
-    request: Request, webhook_id: routes.WebhookId, services: GivenServices, visitor: Writer
-) -> Response:
+def rotate(call: GivenCall, webhook_id: routes.WebhookId, visitor: Writer) -> Response:
     """Give it a new secret and show that, once; both sign for a day."""
-    made = routes.rotate(webhook_id, Rotation(), request, services, visitor.caller)
-    return _reveal(request, services, visitor, made)
+    made = routes.rotate(webhook_id, Rotation(), call, visitor.caller)
+    return _reveal(call.request, call.services, visitor, made)
 
 
 @router.post("/{webhook_id}/test")

@@ -32,7 +32,8 @@ SERVER_VARIABLES = (
     "LEAKTRACE_S3_ACCESS_KEY",
     "LEAKTRACE_S3_SECRET_KEY",
 )
-ADDRESS_PREFIXES = ("LEAKTRACE_DATABASE_", "LEAKTRACE_BROKER_", "LEAKTRACE_S3_")
+KEYS_VARIABLE = "LEAKTRACE_SECRET_KEYS"
+ADDRESS_PREFIXES = ("LEAKTRACE_DATABASE_", "LEAKTRACE_BROKER_", "LEAKTRACE_S3_", KEYS_VARIABLE)
 MIGRATION_SECONDS = 600.0
 READY_SECONDS = 120.0
 READY_POLL_SECONDS = 0.2
@@ -135,10 +136,13 @@ class Stack:
         return [server.name for server in ended_servers] + ended
 
     def environment(self) -> dict[str, str]:
-        """The environment of each process of the service: the caller's, with the embedded servers' addresses."""
+        """The environment of each process of the service: the caller's, with what is this directory's."""
         addresses = self.servers.environment() if self.servers is not None else {}
-        progress = {"LEAKTRACE_PROGRESS_PATH": str(self.data_dir / "worker-progress")}
-        return {**progress, **self._given, **addresses}
+        own = {
+            "LEAKTRACE_PROGRESS_PATH": str(self.data_dir / "worker-progress"),
+            KEYS_VARIABLE: self._data.secret("secret_key"),
+        }
+        return {**own, **self._given, **addresses}
 
     def settings(self) -> Settings:
         """What the processes of the service read from that environment."""
@@ -175,7 +179,7 @@ class Stack:
         return [servers.valkey, servers.postgres, servers.seaweed] if servers is not None else []
 
     def _keep_environment(self) -> None:
-        """Leave the servers' addresses, private, where commands that talk to the database itself look for them."""
+        """Leave addresses and key, private, where commands that talk to the database itself look for them."""
         environment = self.environment()
         addresses = {
             name: environment[name] for name in sorted(environment) if name.startswith(ADDRESS_PREFIXES)

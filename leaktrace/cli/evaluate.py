@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from leaktrace.cli.train import reporting
+from leaktrace.cli.train import DataArgument, ThreadsOption, reporting
 
 if TYPE_CHECKING:
-    from leaktrace.science.attributor import Attributor
     from leaktrace.science.training.evaluate import Plan
-
 
 # A card names what a model is worth; the run's own file has the rest.
 KEPT_IN_CARD = (
@@ -45,9 +43,7 @@ class ProtocolName(StrEnum):
 
 
 def evaluate(
-    data: Annotated[
-        Path, typer.Argument(help="A manifest.csv, its folder, or a folder of generator/images.")
-    ],
+    data: DataArgument,
     model: Annotated[
         list[str] | None,
         typer.Option(help="A model folder or the name of a shipped model; several give mean and spread."),
@@ -69,44 +65,46 @@ def evaluate(
     into_card: Annotated[
         bool, typer.Option(help="Write the figures into the model's card, under this protocol's name.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
+    threads: ThreadsOption = 2,
 ) -> None:
     """Judge models on the test and open images of DATA; images that made a model are left out.
 
     DATA without a split column, or a plain folder, is judged whole. A generator that the model does not know is unseen
     ground truth. `leaktrace compare` puts two JSON files side by side.
     """
-    import torch
-
     from leaktrace.cli.evaluation_tables import show
-    from leaktrace.science.attributor import Attributor
-    from leaktrace.science.memory import keep_freed_memory
-    from leaktrace.science.training.evaluate import Plan
-    from leaktrace.science.training.figures import KNOWN_TIERS
-    from leaktrace.science.training.runs import joined
 
-    keep_freed_memory()
-    torch.set_num_threads(threads)
     models = model or ["starter"]
-    plan = Plan(protocol.value, _tiers(tier) if tier else KNOWN_TIERS, robustness)
-    runs = _judged(data, [Attributor.load(one) for one in models], plan=plan)
+    runs = _judged(data, models, plan=_plan(protocol, tier, robustness=robustness), threads=threads)
     if json_file is not None:
-        json_file.write_text(json.dumps(joined(runs), indent=1), encoding="utf-8")
+        _write_json(json_file, runs)
     if report_file is not None:
-        from leaktrace.cli.evaluation_report import build_page
-
-        report_file.write_text(build_page(runs, data), encoding="utf-8")
+        _write_report(report_file, runs, data=data)
     if into_card:
         for name, run in zip(models, runs, strict=True):
             _write_into_card(name, run)
     show(runs, Console())
 
 
-def _judged(data: Path, attributors: "list[Attributor]", *, plan: "Plan") -> list[dict[str, Any]]:
+def _plan(protocol: ProtocolName, tier: list[str] | None, *, robustness: int) -> "Plan":
+    from leaktrace.science.training.evaluate import Plan
+    from leaktrace.science.training.figures import KNOWN_TIERS
+
+    return Plan(protocol.value, _tiers(tier) if tier else KNOWN_TIERS, robustness)
+
+
+def _judged(data: Path, models: list[str], *, plan: "Plan", threads: int) -> list[dict[str, Any]]:
+    import torch
+
+    from leaktrace.science.attributor import Attributor
+    from leaktrace.science.memory import keep_freed_memory
     from leaktrace.science.training.dataset import read_dataset
     from leaktrace.science.training.evaluate import evaluate as judge
     from leaktrace.science.training.evaluate import survey_dataset, used_files
 
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    attributors = [Attributor.load(one) for one in models]
     dataset = read_dataset(data)
     with reporting() as report:
         surveys = survey_dataset(dataset, used=used_files(attributors), report=report)
@@ -121,6 +119,18 @@ def _tiers(options: list[str]) -> dict[str, tuple[str, ...]]:
             raise typer.BadParameter(f"{option!r} is not NAME=GENERATOR,GENERATOR", param_hint="--tier")
         tiers[name] = tuple(generators.split(","))
     return tiers
+
+
+def _write_json(file: Path, runs: list[dict[str, Any]]) -> None:
+    from leaktrace.science.training.runs import joined
+
+    file.write_text(json.dumps(joined(runs), indent=1), encoding="utf-8")
+
+
+def _write_report(file: Path, runs: list[dict[str, Any]], *, data: Path) -> None:
+    from leaktrace.cli.evaluation_report import build_page
+
+    file.write_text(build_page(runs, data), encoding="utf-8")
 
 
 def _write_into_card(model: str, run: dict[str, Any]) -> None:

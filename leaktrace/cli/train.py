@@ -16,11 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 if TYPE_CHECKING:
     from leaktrace.science.training.train import Recipe
 
+DataArgument = Annotated[
+    Path, typer.Argument(help="A manifest.csv, its folder, or a folder of generator/images.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")]
+
 
 def train(
-    data: Annotated[
-        Path, typer.Argument(help="A manifest.csv, its folder, or a folder of generator/images.")
-    ],
+    data: DataArgument,
     out: Annotated[Path, typer.Option(help="The model folder to write; a stopped training goes on from it.")],
     name: Annotated[str, typer.Option(help="The model's name, the first part of its version.")] = "own",
     teacher: Annotated[
@@ -41,7 +44,7 @@ def train(
         int | None, typer.Option(min=0, help="Made-up generators' images to practise on; 0 leaves that out.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, crops and noise.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads to compute with.")] = 2,
+    threads: ThreadsOption = 2,
 ) -> None:
     """Train a model: distil a latent encoder, train ProtoLeakNet, fit temperature, density and calibration."""
     import torch

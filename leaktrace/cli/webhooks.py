@@ -1,6 +1,7 @@
 """`leaktrace webhooks`: which addresses are told of events, what was sent to them, and sending it again.
 
-Through the API, with a key that has the scopes webhooks:read and webhooks:write. A secret is printed when it is made.
+Through the API, with a key that has the scopes webhooks:read and webhooks:write; `reseal` alone goes straight to the
+database. A secret is printed when it is made.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -145,6 +146,23 @@ def delete(webhook: WebhookArgument, *, url: UrlOption = None, key: KeyOption = 
     with connect(url, key) as client:
         client.webhooks.delete(webhook)
     typer.echo(f"deleted {webhook}")
+
+
+@webhooks.command("reseal")
+def reseal() -> None:
+    """Seal the secrets of all webhooks by the newest of LEAKTRACE_SECRET_KEYS, straight in the database."""
+    from leaktrace.cli.keys import open_records
+    from leaktrace.cli.local_stack import local_settings
+    from leaktrace.errors import InvalidInput
+    from leaktrace.records.webhooks import renew_secrets
+    from leaktrace.sealing import make_seal
+
+    settings = local_settings()
+    if not settings.secret_keys:
+        raise InvalidInput("LEAKTRACE_SECRET_KEYS is not set, so that there is nothing to seal by")
+    with open_records() as session:
+        count = renew_secrets(session, make_seal(settings).renew)
+    typer.echo(f"sealed the secrets of {count:,} webhooks")
 
 
 def _tell_secret(made: "WebhookWithSecret") -> None:

@@ -13,7 +13,9 @@ from pydantic import Field
 from leaktrace.client.answers import Answer
 from leaktrace.client.flows import Flow, Request, Series
 from leaktrace.client.methods import Part, SenderT, given, iterated, shared
+from leaktrace.client.results import ExportFormat, export_lines
 
+AUDIT = "/v1/audit"
 Breadth = Literal["tenant", "service"]
 
 
@@ -143,10 +145,28 @@ class Administration(Part[SenderT]):
         until: datetime | None = None,
     ) -> Series[AuditEvent]:
         """What was done, the newest first; `action` is one, or a group as `key.`; times carry their zone."""
-        moments = {"since": since and since.isoformat(), "until": until and until.isoformat()}
-        return self._pages(
-            AuditEvent, "/v1/audit", of=of, action=action, actor=actor, subject=subject, **moments
-        )
+        filters = {"action": action, "actor": actor, "subject": subject, "since": since, "until": until}
+        return self._pages(AuditEvent, AUDIT, of=of, **filters)
+
+    @iterated
+    def export_audit(
+        self,
+        form: ExportFormat,
+        *,
+        of: Breadth = "tenant",
+        action: str | None = None,
+        actor: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Series[bytes]:
+        """The same as the service writes it, line by line, or Parquet as it comes; NDJSON's end line is checked.
+
+        Raises:
+            ResultsTruncated: the stream broke off.
+        """
+        filters = {"action": action, "actor": actor, "subject": subject, "since": since, "until": until}
+        return export_lines(self._sender, form, path=AUDIT, of=of, **filters)
 
     @shared
     def status(self, *, of: Breadth = "tenant") -> Flow[Status]:

@@ -176,7 +176,7 @@ class Batches(Part[SenderT]):
         Raises:
             ResultsTruncated: the stream broke off.
         """
-        return export_lines(self._sender, form, batch_id=batch_id, fdr=fdr)
+        return export_lines(self._sender, form, path=f"/v1/batches/{batch_id}/results", fdr=fdr)
 
     @shared
     def cancel(self, batch_id: str) -> Flow[Batch]:

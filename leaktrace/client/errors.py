@@ -34,14 +34,14 @@ class UnexpectedAnswer(LeaktraceError):
 
 
 class ResultsTruncated(Unavailable):
-    """A stream of results broke off before its end line; `received` results came through. Ask again."""
+    """A stream of results, or of the audit trail, broke off; `received` lines came through. Ask again."""
 
     code = "results_truncated"
 
     def __init__(self, *, received: int, announced: int | None = None) -> None:
         self.received, self.announced = received, announced
         of = "" if announced is None else f" of {announced}"
-        super().__init__(f"the results broke off after {received}{of}; ask for them again")
+        super().__init__(f"the answer broke off after line {received}{of}; ask for it again")
 
 
 class ReportTruncated(Unavailable):

@@ -5,6 +5,7 @@ is follows from the sender that the part of the client has, for type checkers to
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from datetime import datetime
 from functools import update_wrapper
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -100,8 +101,11 @@ class iterated(Generic[P, T]):  # noqa: N801 - a decorator
 
 
 def given(**filters: Any) -> dict[str, str | int]:
-    """The query that holds the filters which are set."""
-    return {name: value for name, value in filters.items() if value is not None}
+    """The query that holds the filters which are set; times are written as ISO 8601."""
+    written = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()
+    }
+    return {name: value for name, value in written.items() if value is not None}
 
 
 def once() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Results as a stream: NDJSON whose last line counts the others, CSV, or Parquet.
+"""Results and the audit trail as a stream: NDJSON whose last line counts the others, CSV, or Parquet.
 
 A stream that breaks off must not pass for a short one: NDJSON is checked against its end line, the others by the
 framing of HTTP. Knows nothing of pages.
@@ -86,14 +86,12 @@ class Pieces:
         return ResultsTruncated(received=0)
 
 
-def export_lines(
-    sender: Sender, form: ExportFormat, *, batch_id: str, fdr: float | None = None
-) -> Series[bytes]:
+def export_lines(sender: Sender, form: ExportFormat, *, path: str, **filters: Any) -> Series[bytes]:
     """The lines as the service writes them, pieces of Parquet; raises ResultsTruncated when they break off."""
     request = Request(
         method="GET",
-        path=f"/v1/batches/{batch_id}/results",
-        params=given(format=form, fdr=fdr),
+        path=path,
+        params=given(format=form, **filters),
         headers={"Accept": CONTENT_TYPES[form]},
         stream=True,
     )
@@ -103,7 +101,7 @@ def export_lines(
 
 def stream_results(sender: Sender, batch_id: str) -> Series[Result]:
     """The results in one NDJSON answer, without its end line."""
-    exported = export_lines(sender, "ndjson", batch_id=batch_id)
+    exported = export_lines(sender, "ndjson", path=f"/v1/batches/{batch_id}/results")
 
     def parsed(flow: Flow[Iterable[bytes]]) -> Flow[Iterable[Result]]:
         lines = yield from flow

@@ -102,11 +102,6 @@ def list_refits(session: Session, model_version: str, *, limit: int = 100) -> li
     return list(session.scalars(statement.order_by(Refit.id.desc()).limit(limit)))
 
 
-def find_refit(session: Session, refit_id: UUID) -> Refit | None:
-    """One run."""
-    return session.get(Refit, refit_id)
-
-
 def newest_label_used(session: Session, model_version: str) -> UUID | None:
     """The newest label that any density for everybody was made with, or that a refused refit looked at.
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -105,15 +105,6 @@ def register_worker(
     }
     seen = {"density_version": density_version, "seen_at": func.now()}
     session.execute(insert(Worker).values(row).on_conflict_do_update(index_elements=["id"], set_=seen))
-
-
-def note_worker_alive(session: Session, worker_id: str, *, density_version: str) -> None:
-    """Touch `seen_at`; does nothing for a worker that is not registered."""
-    session.execute(
-        update(Worker)
-        .where(Worker.id == worker_id)
-        .values(seen_at=func.now(), density_version=density_version)
-    )
 
 
 def remove_worker(session: Session, worker_id: str) -> None:

@@ -28,7 +28,9 @@ class WebhookEndpoint(Base):
     url: Mapped[str]
     description: Mapped[str]
     events: Mapped[list[str]]
-    secret: Mapped[str]  # "whsec_...": kept as it is, since every message is signed with it
+    secret: Mapped[
+        str
+    ]  # sealed where there are keys for it (`leaktrace.sealing`); every message is signed with it
     previous_secret: Mapped[str | None]
     previous_secret_until: Mapped[datetime | None]  # until then messages are signed with both
     created_at: Mapped[datetime] = created_now()

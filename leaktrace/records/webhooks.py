@@ -1,12 +1,13 @@
 """Webhook endpoints: made, changed, given new secrets, tried out. Sending to them is told in `deliveries`.
 
-A secret is kept as it is, because every message is signed with it. After a rotation messages are signed with both
-secrets for a while, so that a receiver can change over when it likes.
+A secret is kept so that it can be read again, because every message is signed with it; whether it is sealed is its
+maker's affair. After a rotation messages are signed with both secrets for a while, so that a receiver can change over
+when it likes.
 """
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -52,9 +53,16 @@ class WebhookDisabled(Conflict):
 
 
 def create_webhook(
-    session: Session, caller: Caller, *, url: str, events: Sequence[str], description: str, most: int
+    session: Session,
+    caller: Caller,
+    *,
+    url: str,
+    events: Sequence[str],
+    description: str,
+    secret: str,
+    most: int,
 ) -> WebhookEndpoint:
-    """A new endpoint with a secret of its own.
+    """A new endpoint; `secret` is its own, as it is to be stored.
 
     Raises:
         TooManyWebhooks: the tenant has `most` already.
@@ -69,7 +77,7 @@ def create_webhook(
         url=url,
         events=sorted(set(events)),
         description=description,
-        secret=new_secret(),
+        secret=secret,
     )
     session.add(endpoint)
     session.flush()
@@ -120,11 +128,21 @@ def enable_webhook(endpoint: WebhookEndpoint, *, enabled: bool, reason: str) -> 
         endpoint.disabled_at, endpoint.disabled_reason = datetime.now(UTC), reason
 
 
-def rotate_secret(endpoint: WebhookEndpoint, *, keep_previous: timedelta) -> None:
-    """Give the endpoint a new secret; until the time is over messages are signed with the old one too."""
+def rotate_secret(endpoint: WebhookEndpoint, *, secret: str, keep_previous: timedelta) -> None:
+    """Give the endpoint another secret, as it is to be stored; for that time messages are signed with both."""
     endpoint.previous_secret = endpoint.secret
     endpoint.previous_secret_until = datetime.now(UTC) + keep_previous
-    endpoint.secret = new_secret()
+    endpoint.secret = secret
+
+
+def renew_secrets(session: Session, renew: Callable[[str], str]) -> int:
+    """Store the secrets of all tenants' endpoints as `renew` makes them of what is stored; returns of how many."""
+    endpoints = session.scalars(select(WebhookEndpoint).with_for_update()).all()
+    for endpoint in endpoints:
+        endpoint.secret = renew(endpoint.secret)
+        if endpoint.previous_secret is not None:
+            endpoint.previous_secret = renew(endpoint.previous_secret)
+    return len(endpoints)
 
 
 def delete_webhook(session: Session, endpoint: WebhookEndpoint, *, actor: str) -> None:

@@ -8,7 +8,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.events import announce
 from leaktrace.records.keys import Caller
 from leaktrace.records.webhook_models import WebhookDelivery
-from leaktrace.records.webhooks import create_webhook
+from leaktrace.records.webhooks import create_webhook, new_secret
 from tests.faults.conftest import Processes
 from tests.receiver import Receiver, receive
 from tests.submissions import Submissions, wait_until
@@ -21,7 +21,9 @@ def announce_some(submissions: Submissions, url: str) -> str:
     """A webhook that has some events to be told of; gives its secret."""
     caller = Caller(submissions.tenant_id, "test", frozenset())
     with transaction(submissions.engine) as session:
-        made = create_webhook(session, caller, url=url, events=["batch.finished"], description="", most=20)
+        made = create_webhook(
+            session, caller, url=url, events=["batch.finished"], description="", secret=new_secret(), most=20
+        )
         secret = made.secret
     for place in range(EVENTS):
         with transaction(submissions.engine) as session:

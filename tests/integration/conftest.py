@@ -23,6 +23,7 @@ from migrations.run import upgrade
 
 PREFIX = "LEAKTRACE_"
 TEMPLATE_DATABASE = "migrated"
+SECRET_KEY = "key of the integration tests alone"
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +81,13 @@ def service_environment(
 ) -> dict[str, str]:
     """The whole environment for a process of the service that works on this module's database, broker and bucket."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    own = {"LEAKTRACE_DATABASE_URL": database_url, "LEAKTRACE_BROKER_URL": broker_url}
-    return {**inherited, **servers.environment(), **own, "LEAKTRACE_S3_BUCKET": s3_bucket}
+    own = {
+        "LEAKTRACE_DATABASE_URL": database_url,
+        "LEAKTRACE_BROKER_URL": broker_url,
+        "LEAKTRACE_S3_BUCKET": s3_bucket,
+        "LEAKTRACE_SECRET_KEYS": SECRET_KEY,
+    }
+    return {**inherited, **servers.environment(), **own}
 
 
 @pytest.fixture(scope="module")

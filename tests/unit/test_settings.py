@@ -27,5 +27,11 @@ def test_stack_lists_networks() -> None:
     assert settings_from(SERVERS | NETWORKS).webhook_allowed_networks == EXPECTED
 
 
+def test_secret_keys_are_hidden() -> None:
+    settings = settings_from(SERVERS | {"LEAKTRACE_SECRET_KEYS": "newest, older"})
+    assert [key.get_secret_value() for key in settings.secret_keys] == ["newest", "older"]
+    assert "older" not in repr(settings)
+
+
 def test_no_networks_by_default() -> None:
     assert settings_from(SERVERS).webhook_allowed_networks == ()

@@ -117,6 +117,22 @@ CALIBRATION = {
 }
 
 
+def complete_batch(
+    client: httpx.Client,
+    engine: Engine,
+    files: dict[str, bytes],
+    *,
+    failed: tuple[str, ...] = (),
+    **facts: Any,
+) -> str:
+    """A new batch of these files, closed and attributed; `facts` are told when it is created."""
+    batch_id = create_batch(client, **facts)
+    upload(client, batch_id, files)
+    client.post(f"/v1/batches/{batch_id}/close")
+    attribute_batch(engine, batch_id, failed=failed)
+    return batch_id
+
+
 def _attribute(session: Session, item: Item) -> UUID:
     found = session.scalars(select(Attribution.id).where(Attribution.image_id == item.image_id)).one_or_none()
     if found is not None:

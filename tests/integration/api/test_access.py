@@ -10,14 +10,7 @@ from sqlalchemy import Engine
 
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import revoke_key
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, create_batch, picture, register_model
 
 ROUTES = [
     ("POST", "/v1/batches", "batches:write"),
@@ -141,10 +134,7 @@ def test_other_tenants_batch_is_404(make_client: MakeClient, batch_id: str, meth
 
 def test_other_tenants_image_is_404(client: httpx.Client, make_client: MakeClient, engine: Engine) -> None:
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a": picture(51)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {"a": picture(51)})
     image_id = client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]["image"]["id"]
     assert make_client(tenant="stranger").get(f"/v1/images/{image_id}/attribution").status_code == 404
 

@@ -15,14 +15,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.keys import GRANTABLE_SCOPES, SCOPES, TENANT_ADMIN, ensure_tenant
 from leaktrace.records.models import Shard
 from leaktrace.records.webhook_models import WebhookEndpoint
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, create_batch, picture, register_model
 
 TENANT_SCOPES = (*SCOPES, TENANT_ADMIN)
 
@@ -190,10 +183,9 @@ def test_audit_is_exported_whole(alone: httpx.Client) -> None:
 
 def test_status_counts_own_images(alone: httpx.Client, admin: httpx.Client, engine: Engine) -> None:
     register_model(engine)
-    batch_id = create_batch(alone)
-    upload(alone, batch_id, {"a.jpg": picture(801), "b.jpg": picture(802)})
-    alone.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id, failed=("b.jpg",))
+    batch_id = complete_batch(
+        alone, engine, {"a.jpg": picture(801), "b.jpg": picture(802)}, failed=("b.jpg",)
+    )
     with transaction(engine) as session:
         ended = datetime.now(UTC)
         session.execute(update(Shard).where(Shard.batch_id == UUID(batch_id)).values(finished_at=ended))

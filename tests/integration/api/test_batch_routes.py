@@ -12,6 +12,7 @@ from leaktrace.records.shards import enter_state
 from tests.integration.api.service import (
     MakeClient,
     attribute_batch,
+    complete_batch,
     create_batch,
     picture,
     register_model,
@@ -25,11 +26,9 @@ def close(client: httpx.Client, batch_id: str) -> httpx.Response:
 
 def completed_batch(client: httpx.Client, engine: Engine, *names: str, failed: tuple[str, ...] = ()) -> str:
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {name: picture(hash(name) % 2**32) for name in names})
-    close(client, batch_id)
-    attribute_batch(engine, batch_id, failed=failed)
-    return batch_id
+    return complete_batch(
+        client, engine, {name: picture(hash(name) % 2**32) for name in names}, failed=failed
+    )
 
 
 def test_create_answers_location(client: httpx.Client) -> None:

@@ -11,24 +11,20 @@ import api.case_reports
 from leaktrace.casefile import ChainBroken, verify
 from leaktrace.client import Client
 from leaktrace.records.database import transaction
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 
 @pytest.fixture(scope="module")
 def batch_id(client: httpx.Client, engine: Engine) -> str:
     """Five images, of which one failed and one was corrected."""
     register_model(engine)
-    batch_id = create_batch(client, name="evidence <b>7</b>")
-    upload(client, batch_id, {f"n{n}.jpg": picture(500 + n) for n in range(5)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id, failed=("n3.jpg",))
+    batch_id = complete_batch(
+        client,
+        engine,
+        {f"n{n}.jpg": picture(500 + n) for n in range(5)},
+        failed=("n3.jpg",),
+        name="evidence <b>7</b>",
+    )
     correction = {"kind": "correct", "generator": None, "reason": "the author <i>showed</i> us"}
     client.post(f"/v1/images/{results(client, batch_id)[0]['image']['id']}/labels", json=correction)
     return batch_id

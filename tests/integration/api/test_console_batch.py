@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from leaktrace.settings import Settings
-from tests.integration.api.service import attribute_batch, create_batch, picture, register_model, upload
+from tests.integration.api.service import complete_batch, picture, register_model
 
 NAMES = [f"wall/{n}" for n in range(5)]
 
@@ -16,11 +16,14 @@ NAMES = [f"wall/{n}" for n in range(5)]
 def batch(client: httpx.Client, engine: Engine) -> str:
     """A completed batch of five, of which one failed, with metadata that would be markup."""
     register_model(engine)
-    batch_id = create_batch(client, name="<i>night</i>", metadata={"<b>": "<script>alert(1)</script>"})
-    upload(client, batch_id, {name: picture(800 + n) for n, name in enumerate(NAMES)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id, failed=("wall/3",))
-    return batch_id
+    return complete_batch(
+        client,
+        engine,
+        {name: picture(800 + n) for n, name in enumerate(NAMES)},
+        failed=("wall/3",),
+        name="<i>night</i>",
+        metadata={"<b>": "<script>alert(1)</script>"},
+    )
 
 
 @pytest.fixture(scope="module")

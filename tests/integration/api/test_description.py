@@ -11,14 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from leaktrace.records.keys import GRANTABLE_SCOPES
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 ROOT = Path(__file__).parents[3]
 CONFIG = "tests/integration/api/schemathesis.toml"
@@ -30,10 +23,7 @@ def fuzzed_client(make_client: MakeClient, engine: Engine) -> httpx.Client:
     """Of a tenant that has one attributed image, on a service that is ready."""
     client = make_client(tenant="fuzzed")
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a.jpg": picture()})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    complete_batch(client, engine, {"a.jpg": picture()})
     return client
 
 

@@ -12,22 +12,17 @@ from leaktrace.records.enrolments import accept
 from tests.integration.api.service import (
     DENSITY,
     MakeClient,
-    attribute_batch,
+    complete_batch,
     create_batch,
     picture,
     register_model,
-    upload,
 )
 
 
 @pytest.fixture
 def attributed_batch(client: httpx.Client, engine: Engine) -> str:
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a.jpg": picture(41), "b.jpg": picture(42)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
-    return batch_id
+    return complete_batch(client, engine, {"a.jpg": picture(41), "b.jpg": picture(42)})
 
 
 def enrol(client: httpx.Client, batch_id: str, name: str) -> httpx.Response:

@@ -11,24 +11,13 @@ from sqlalchemy import Engine
 from leaktrace.objects import S3ObjectStore, image_key
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import ensure_tenant
-from tests.integration.api.service import (
-    DENSITY,
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import DENSITY, MakeClient, complete_batch, picture, register_model
 
 
 def submitted(client: httpx.Client, engine: Engine, *, seed: int, name: str = "a.jpg") -> dict[str, Any]:
     """The result of one image in a new batch."""
     register_model(engine)
-    batch_id = create_batch(client, name="night shift")
-    upload(client, batch_id, {name: picture(seed)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {name: picture(seed)}, name="night shift")
     result: dict[str, Any] = client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]
     return result
 

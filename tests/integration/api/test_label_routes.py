@@ -8,14 +8,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from leaktrace.records.database import transaction
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 CORRECTION = {"kind": "correct", "generator": "sdxl-1.0", "reason": "the author told us"}
 
@@ -23,10 +16,7 @@ CORRECTION = {"kind": "correct", "generator": "sdxl-1.0", "reason": "the author 
 def attributed(client: httpx.Client, engine: Engine, *, seed: int) -> dict[str, Any]:
     """The result of one image in a new batch."""
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a.jpg": picture(seed)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {"a.jpg": picture(seed)})
     result: dict[str, Any] = client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]
     return result
 

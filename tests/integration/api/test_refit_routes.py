@@ -12,16 +12,7 @@ from leaktrace.records.density_models import DensityVersion, ShadowJudgement
 from leaktrace.records.keys import GRANTABLE_SCOPES
 from leaktrace.records.models import Attribution, Item
 from leaktrace.records.open_set_models import Label
-from tests.integration.api.service import (
-    DENSITY,
-    MODEL,
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import DENSITY, MODEL, MakeClient, complete_batch, picture, register_model
 
 
 @pytest.fixture
@@ -52,10 +43,7 @@ def test_only_an_administrators_label_is_trusted(
     make_client: MakeClient, admin: httpx.Client, engine: Engine, trusted: bool
 ) -> None:
     client = admin if trusted else make_client(tenant="moderators")
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a.jpg": picture(900 + trusted)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {"a.jpg": picture(900 + trusted)})
     image = client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]["image"]
     client.post(f"/v1/images/{image['id']}/labels", json={"kind": "confirm", "reason": "seen"})
     with transaction(engine) as session:
@@ -67,10 +55,7 @@ def test_only_an_administrators_label_is_trusted(
 def flipped(admin: httpx.Client, engine: Engine) -> str:
     """A density in shadow that would answer two images of the tenant otherwise, and a third one alike."""
     version = "test-shadow-1"
-    batch_id = create_batch(admin)
-    upload(admin, batch_id, {f"{seed}.jpg": picture(seed) for seed in (910, 911, 912)})
-    admin.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(admin, engine, {f"{seed}.jpg": picture(seed) for seed in (910, 911, 912)})
     facts = {"object_key": "densities/shadow", "sha256": "1" * 64, "known_images": 3, "reason": "a test"}
     with transaction(engine) as session:
         session.merge(DensityVersion(version=version, model_version=MODEL, state="shadow", **facts))

@@ -10,24 +10,13 @@ from leaktrace.client import Client
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Item
 from leaktrace.records.rescoring import end_rescore, save_rescored
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 
 @pytest.fixture
 def attributed_batch(client: httpx.Client, engine: Engine) -> str:
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {f"{seed}.jpg": picture(seed) for seed in (61, 62)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
-    return batch_id
+    return complete_batch(client, engine, {f"{seed}.jpg": picture(seed) for seed in (61, 62)})
 
 
 def carry_out(engine: Engine, rescore_id: str, batch_id: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from functools import partial
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -11,15 +12,15 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-import api.streaming
+import api.results
+from api.streaming import read_pages
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution
 from tests.integration.api.service import (
     CALIBRATION,
     MODEL,
     MakeClient,
-    attribute_batch,
-    create_batch,
+    complete_batch,
     picture,
     register_model,
     upload,
@@ -32,11 +33,9 @@ NAMES = [f"n{n}" for n in range(7)]
 def attributed(client: httpx.Client, engine: Engine) -> str:
     """A completed batch of seven, of which two failed."""
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {name: picture(100 + n) for n, name in enumerate(NAMES)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id, failed=("n2", "n5"))
-    return batch_id
+    return complete_batch(
+        client, engine, {name: picture(100 + n) for n, name in enumerate(NAMES)}, failed=("n2", "n5")
+    )
 
 
 def get(client: httpx.Client, batch_id: str, **params: Any) -> httpx.Response:
@@ -137,7 +136,7 @@ def test_changed_cursor_is_refused(client: httpx.Client, attributed: str) -> Non
 def test_stream_ends_with_its_count(
     client: httpx.Client, attributed: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.streaming, "READ_TOGETHER", together)
+    monkeypatch.setattr(api.results, "read_pages", partial(read_pages, together=together))
     answer = client.get(f"/v1/batches/{attributed}/results", headers={"Accept": "application/x-ndjson"})
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert answer.headers["Content-Type"] == "application/x-ndjson"
@@ -212,8 +211,5 @@ def test_nearest_images_are_ones_own(client: httpx.Client, make_client: MakeClie
 
 def image_of(client: httpx.Client, engine: Engine, seed: int) -> str:
     """The id of a new image that has been attributed."""
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"a": picture(seed)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {"a": picture(seed)})
     return str(client.get(f"/v1/batches/{batch_id}/results").json()["data"][0]["image"]["id"])

@@ -11,14 +11,7 @@ from sqlalchemy import Engine, update
 from leaktrace.records.database import transaction
 from leaktrace.records.models import Attribution, Image
 from leaktrace.records.open_set_models import ReviewClaim
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 NEW = {"kind": "correct", "generator": None, "reason": "none of them"}
 
@@ -33,10 +26,9 @@ def clients(make_client: MakeClient) -> tuple[httpx.Client, httpx.Client]:
 def submit(client: httpx.Client, engine: Engine, *verdicts: str, seed: int = 0) -> list[str]:
     """A batch with an image of each verdict; returns the images' ids in that order."""
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {f"{at}.jpg": picture(seed + at) for at in range(len(verdicts))})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(
+        client, engine, {f"{at}.jpg": picture(seed + at) for at in range(len(verdicts))}
+    )
     results = client.get(f"/v1/batches/{batch_id}/results").json()["data"]
     ids = [result["image"]["id"] for result in sorted(results, key=lambda one: one["custom_id"])]
     with transaction(engine) as session:

@@ -10,14 +10,7 @@ from leaktrace.records.database import transaction
 from leaktrace.records.gallery import find_places
 from leaktrace.records.keys import ensure_tenant
 from leaktrace.records.results import ResultFilter
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 NAMES = [f"s{n}" for n in range(7)]
 
@@ -26,11 +19,9 @@ NAMES = [f"s{n}" for n in range(7)]
 def batch(client: httpx.Client, engine: Engine) -> str:
     """A completed batch of seven, of which two failed; every attributed one has the p-value 0.5."""
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {name: picture(700 + n) for n, name in enumerate(NAMES)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id, failed=("s2", "s5"))
-    return batch_id
+    return complete_batch(
+        client, engine, {name: picture(700 + n) for n, name in enumerate(NAMES)}, failed=("s2", "s5")
+    )
 
 
 def test_summary_counts_results(client: httpx.Client, batch: str) -> None:

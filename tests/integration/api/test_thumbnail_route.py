@@ -10,14 +10,7 @@ from sqlalchemy import Engine
 from leaktrace.objects import S3ObjectStore, thumbnail_key
 from leaktrace.records.database import transaction
 from leaktrace.records.keys import ensure_tenant
-from tests.integration.api.service import (
-    MakeClient,
-    attribute_batch,
-    create_batch,
-    picture,
-    register_model,
-    upload,
-)
+from tests.integration.api.service import MakeClient, complete_batch, picture, register_model
 
 THUMBNAIL = b"\xff\xd8 a small picture"
 
@@ -26,10 +19,7 @@ THUMBNAIL = b"\xff\xd8 a small picture"
 def images(client: httpx.Client, engine: Engine, store: S3ObjectStore) -> dict[str, dict[str, Any]]:
     """Two images by custom_id; a worker drew a thumbnail of the first."""
     register_model(engine)
-    batch_id = create_batch(client)
-    upload(client, batch_id, {"drawn": picture(900), "bare": picture(901)})
-    client.post(f"/v1/batches/{batch_id}/close")
-    attribute_batch(engine, batch_id)
+    batch_id = complete_batch(client, engine, {"drawn": picture(900), "bare": picture(901)})
     results = client.get(f"/v1/batches/{batch_id}/results").json()["data"]
     found = {result["custom_id"]: result["image"] for result in results}
     with transaction(engine) as session:

@@ -2,16 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import Engine, select, update
+from typer.testing import CliRunner
 
+from leaktrace.cli import app
 from leaktrace.records.database import transaction
 from leaktrace.records.events import announce
 from leaktrace.records.keys import ensure_tenant
-from leaktrace.records.models import AuditEvent
-from leaktrace.records.webhook_models import WebhookDelivery
+from leaktrace.records.models import AuditEvent, IdempotencyKey
+from leaktrace.records.webhook_models import WebhookDelivery, WebhookEndpoint
+from leaktrace.sealing import SecretSeal
 from tests.integration.api.service import MakeClient
 
 URL = "https://hooks.example.com/leaktrace"
@@ -22,6 +26,11 @@ def create(client: httpx.Client, **body: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
+
+
+def stored_secret(engine: Engine, webhook: dict[str, Any]) -> str:
+    with transaction(engine) as session:
+        return session.get_one(WebhookEndpoint, UUID(webhook["id"])).secret
 
 
 def deliveries(client: httpx.Client, webhook: dict[str, Any], **query: str) -> list[dict[str, Any]]:
@@ -47,6 +56,29 @@ def test_secret_is_shown_once(alone: httpx.Client) -> None:
     seen = alone.get(f"/v1/webhooks/{made['id']}").json()
     assert made["secret"].startswith("whsec_")
     assert seen == {name: value for name, value in made.items() if name != "secret"}
+
+
+def test_secret_lies_sealed(alone: httpx.Client, engine: Engine) -> None:
+    headers = {"Idempotency-Key": "twice"}
+    first, again = (alone.post("/v1/webhooks", json={"url": URL}, headers=headers).json() for _ in range(2))
+    with transaction(engine) as session:
+        answers = [str(body) for body in session.scalars(select(IdempotencyKey.body))]
+    assert again["secret"] == first["secret"]
+    assert not any(first["secret"] in stored for stored in [stored_secret(engine, first), *answers])
+
+
+def test_reseal_changes_the_key(
+    alone: httpx.Client,
+    engine: Engine,
+    service_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, new = create(alone), "n" * 32
+    for name, value in service_environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LEAKTRACE_SECRET_KEYS", f"{new},{service_environment['LEAKTRACE_SECRET_KEYS']}")
+    assert "sealed the secrets of" in CliRunner().invoke(app, ["webhooks", "reseal"]).output
+    assert SecretSeal([new]).open(stored_secret(engine, made)) == made["secret"]
 
 
 def test_rotation_keeps_the_old_secret_for_a_while(alone: httpx.Client) -> None:

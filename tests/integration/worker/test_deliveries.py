@@ -23,12 +23,16 @@ from leaktrace.records.deliveries import (
 from leaktrace.records.events import EVENT_TYPES, announce
 from leaktrace.records.keys import Caller, ensure_tenant
 from leaktrace.records.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from leaktrace.records.webhooks import create_webhook, purge_events
+from leaktrace.records.webhooks import create_webhook, new_secret, purge_events, renew_secrets
+from leaktrace.sealing import SecretSeal
 from tests.receiver import Receiver, receive
 from tests.submissions import wait_until
 from worker.deliveries import Deliverer
 from worker.halt import Halt
 from worker.webhook_sender import WebhookSender
+
+KEY = "k" * 32
+SEAL = SecretSeal([KEY])
 
 
 @dataclass
@@ -41,7 +45,15 @@ class Hooks:
     def add(self, url: str) -> WebhookEndpoint:
         caller = Caller(self.tenant_id, "test", frozenset())
         with transaction(self.engine) as session:
-            return create_webhook(session, caller, url=url, events=EVENT_TYPES, description="", most=50)
+            return create_webhook(
+                session,
+                caller,
+                url=url,
+                events=EVENT_TYPES,
+                description="",
+                secret=SEAL.seal(new_secret()),
+                most=50,
+            )
 
     def announce(self, *names: str) -> None:
         with transaction(self.engine) as session:
@@ -96,8 +108,8 @@ def hooks(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Hooks]:
 def make_deliverer(engine: Engine) -> Iterator[Callable[..., Deliverer]]:
     made: list[Deliverer] = []
 
-    def make(*, owner: str = "worker", seconds: float = 5.0) -> Deliverer:
-        sender = WebhookSender(rules=AddressRules((ip_network("127.0.0.0/8"),)), seconds=seconds)
+    def make(*, owner: str = "worker", seconds: float = 5.0, seal: SecretSeal = SEAL) -> Deliverer:
+        sender = WebhookSender(rules=AddressRules((ip_network("127.0.0.0/8"),)), seconds=seconds, seal=seal)
         made.append(Deliverer(engine, sender, owner=owner, lease_seconds=30, halt=Halt()))
         return made[-1]
 
@@ -122,8 +134,20 @@ def test_messages_come_in_order(
     hooks.announce("first", "second", "third")
     make_deliverer().run()
     wait_until(lambda: hooks.states(endpoint) == ["delivered"] * 3)
-    told = [message.verified(endpoint.secret)["data"]["name"] for message in receiver.messages]
+    told = [message.verified(SEAL.open(endpoint.secret))["data"]["name"] for message in receiver.messages]
     assert told == ["first", "second", "third"]
+
+
+def test_renewed_secret_signs_on(
+    hooks: Hooks, make_deliverer: Callable[..., Deliverer], receiver: Receiver
+) -> None:
+    endpoint, new = hooks.add(receiver.url), "n" * 32
+    with transaction(hooks.engine) as session:
+        renew_secrets(session, SecretSeal([new, KEY]).renew)
+    hooks.announce("first")
+    make_deliverer(seal=SecretSeal([new])).run()
+    wait_until(lambda: hooks.states(endpoint) == ["delivered"])
+    assert receiver.messages[0].verified(SEAL.open(endpoint.secret))["data"]["name"] == "first"
 
 
 def test_two_workers_send_once(

@@ -5,18 +5,19 @@ The attributor's embeddings are synthetic; density, head, gates, verdicts, queue
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select, update
 
 from leaktrace.objects import S3ObjectStore
 from leaktrace.queue import ShardQueue
 from leaktrace.records.candidates import list_candidates
 from leaktrace.records.database import transaction
+from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.enrolments import (
     Change,
     enrol_batch,
@@ -27,7 +28,7 @@ from leaktrace.records.enrolments import (
     undo_enrolment,
 )
 from leaktrace.records.models import Attribution, Item
-from leaktrace.records.open_set_models import Enrolment
+from leaktrace.records.open_set_models import EnrolledImage, Enrolment
 from leaktrace.records.quarantine import QuarantineRules, count_held
 from leaktrace.records.rollback import roll_back
 from leaktrace.science.discovery import DiscoveryRules
@@ -195,6 +196,18 @@ def test_undo_takes_it_back(story: Story) -> None:
         undo_enrolment(session, story.change, name="gamma-1")
     assert [one.state for one in story.decide()] == ["undone"]
     assert story.recall(story.submit(gamma=10), "gamma", called="unseen") == 1
+
+
+def test_deleted_examples_hold_up_nobody(
+    story: Story, engine: Engine, store: S3ObjectStore, queue: ShardQueue
+) -> None:
+    enrolment = story.enrol("gamma", "gamma-1")
+    with transaction(engine) as session:
+        session.execute(delete(EnrolledImage).where(EnrolledImage.enrolment_id == enrolment.id))
+        own = DensityVersion.tenant_id == story.submissions.tenant_id
+        session.execute(update(DensityVersion).where(own).values(state="retired"))
+    other = replace(story, submissions=Submissions(engine, store, queue, tenant="another"))
+    assert other.enrol("delta", "delta-1").state == "active"
 
 
 def test_merged_generators_bear_one_name(story: Story) -> None:

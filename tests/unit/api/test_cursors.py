@@ -57,3 +57,8 @@ def test_no_cursor_is_the_start() -> None:
 def test_null_filter_is_not_its_name() -> None:
     with pytest.raises(InvalidCursor):
         SEAL.open(SEAL.seal("x", listing=(None,)), listing=("None",))
+
+
+@pytest.mark.parametrize(("found", "further"), [("ab", None), ("abc", SEAL.seal("B", listing=("a",)))])
+def test_cursor_stands_behind_full_page(found: str, further: str | None) -> None:
+    assert SEAL.cut(list(found), 2, listing=("a",), position=str.upper) == (["a", "b"], further)

@@ -1,5 +1,7 @@
 """Waiting for a batch, and reading what came of it."""
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
@@ -82,7 +84,7 @@ def test_half_line_is_noticed() -> None:
 
 def test_wrong_count_is_noticed() -> None:
     service = FakeService(ndjson=ndjson([result("a")], count=2))
-    with pytest.raises(ResultsTruncated, match="after 1 of 2"):
+    with pytest.raises(ResultsTruncated, match="after line 1 of 2"):
         list(service.client().stream_results("b1"))
 
 
@@ -94,6 +96,13 @@ def test_result_that_says_end_is_no_end() -> None:
 def test_export_passes_lines_on() -> None:
     service = FakeService(results=[result("ä"), result("b")])
     assert b"".join(service.client().export("b1", "ndjson")) == ndjson(service.results)
+
+
+def test_broken_audit_export_is_noticed() -> None:
+    service = FakeService(failures=[httpx.Response(200, content=b'{"id": 1}\n')])
+    with pytest.raises(ResultsTruncated, match="after line 1;"):
+        list(service.client().administration.export_audit("ndjson", since=datetime(2026, 1, 5, tzinfo=UTC)))
+    assert service.requests[0].url.params["since"] == "2026-01-05T00:00:00+00:00"
 
 
 def test_line_that_is_no_json_is_named() -> None:

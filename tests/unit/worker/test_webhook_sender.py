@@ -17,6 +17,7 @@ from deploy.embedded.certificates import keep_certificate
 from leaktrace.addresses import AddressRules
 from leaktrace.records.deliveries import DueDelivery
 from leaktrace.records.webhooks import new_secret
+from leaktrace.sealing import SecretSeal, SecretUnreadable
 from tests.receiver import Receiver, receive
 from worker.connecting import Address
 from worker.webhook_sender import WebhookSender, message_body
@@ -61,6 +62,13 @@ def test_old_secret_verifies_during_rotation(receiver: Receiver) -> None:
     sender().send(due(receiver.url, secrets=(SECRET, OLD_SECRET)))
     (message,) = receiver.messages
     assert message.verified(SECRET) == message.verified(OLD_SECRET)
+
+
+def test_missing_key_is_no_receivers_fault(receiver: Receiver) -> None:
+    sealed = SecretSeal(["k" * 32]).seal(SECRET)
+    with pytest.raises(SecretUnreadable):
+        sender().send(due(receiver.url, secrets=(sealed,)))
+    assert receiver.messages == []
 
 
 def test_body_is_the_same_at_every_try() -> None:
