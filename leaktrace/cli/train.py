@@ -43,6 +43,7 @@ def train(
     strangers: Annotated[
         int | None, typer.Option(min=0, help="Made-up generators' images to practise on; 0 leaves that out.")
     ] = None,
+    blocks: Annotated[bool, typer.Option(help="Read the statistics of blocks beside the networks.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, crops and noise.")] = 0,
     threads: ThreadsOption = 2,
 ) -> None:
@@ -62,6 +63,8 @@ def train(
         recipe = replace(recipe, refine=replace(recipe.refine, epochs=refine_epochs))
     if strangers is not None:
         recipe = replace(recipe, strangers=strangers)
+    if not blocks:
+        recipe = replace(recipe, blocks=None)
     with reporting() as report:
         card = train_model(read_dataset(data), out, recipe=recipe, report=report)
     typer.echo(f"{out}: {card['name']}, {len(card['model']['classes'])} classes, self-test passed")

@@ -50,7 +50,7 @@ class Attributor:
         self.model, self.card = model, card
         self.version = version_of(card)
         self.classes = model.classes
-        self.embedding_dim = model.net.config.encoder.embedding_dim
+        self.embedding_dim = model.net.config.embedding_dim
         self.alpha = float(card["verdict"]["alpha"])
         self.min_probability = float(card["verdict"]["min_probability"])
         self.inference = InferencePass(model, noise_key=noise_key_of(card), device=choose_device(device))

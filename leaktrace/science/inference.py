@@ -93,21 +93,26 @@ class InferencePass:
     def embed_without_steps(self, image: PreparedImage) -> Embedded:
         """One image's pooled embedding with each step left out in turn: (T, D), (T, D), (T, T)."""
         encoder = self.net.encoder
-        features = encoder.leak(self.net.renoised(*self._latents_and_noise([image])))
+        pixels = self._pixels([image])
+        features = encoder.leak(self.net.renoised(*self._latents_and_noise([image], pixels)))
+        shown = pixels.repeat_interleave(self.model.schedule.draws, dim=0)
         attention = encoder.attention(features)  # (N, T)
         parts = []
         for step in range(attention.shape[1]):
             left = attention.clone()
             left[:, step] = 0
             left /= left.sum(dim=1, keepdim=True)
-            parts.append(self.net.pool(encoder.over_steps(features, left), crops=len(features)))
+            embedded = self.net.beside_blocks(encoder.over_steps(features, left), shown)
+            parts.append(self.net.pool(embedded, crops=len(features)))
         return _on_cpu(Embedded.joined(parts))
 
     def _embed(self, images: Sequence[PreparedImage]) -> list[Embedded]:
         """Each image's crops, (N, ...)."""
-        embedded = self.net.embed(*self._latents_and_noise(images))
+        pixels = self._pixels(images)
+        embedded = self.net.embed(*self._latents_and_noise(images, pixels))
         draws = self.model.schedule.draws
-        of_crops = self.net.pool(embedded, crops=draws) if draws > 1 else embedded
+        features = self.net.pool(embedded, crops=draws) if draws > 1 else embedded
+        of_crops = self.net.beside_blocks(features, pixels)
         parts = []
         end = 0
         for image in images:
@@ -115,11 +120,10 @@ class InferencePass:
             parts.append(Embedded(*(part.float() for part in of_crops[start:end].parts)))
         return parts
 
-    def _latents_and_noise(self, images: Sequence[PreparedImage]) -> tuple[Tensor, Tensor]:
+    def _latents_and_noise(self, images: Sequence[PreparedImage], pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B * N * draws, C, h, w) and the noise of every step, (B * N * draws, T, C, h, w)."""
         schedule = self.model.schedule
-        pixels = self._pixels(images)  # (B * N, 3, H, W)
-        latents = self.latent_encoder.encode(pixels).float()  # (B * N, C, h, w)
+        latents = self.latent_encoder.encode(pixels.to(self.precision)).float()  # (B * N, C, h, w)
         latents = latents.repeat_interleave(schedule.draws, dim=0)
         rows = schedule.draws * len(schedule.steps)
         noise = torch.cat([self.noise.draw(image.content_hash, rows * len(image.crops)) for image in images])
@@ -127,6 +131,7 @@ class InferencePass:
         return latents, noise.view(len(latents), len(schedule.steps), *latents.shape[1:])
 
     def _pixels(self, images: Sequence[PreparedImage]) -> Tensor:
+        """All crops, (B * N, 3, H, W) in [-1, 1] and float32."""
         preprocessing = self.model.preprocessing
         least, most, side = preprocessing.crops, preprocessing.most, preprocessing.crop_px
         for image in images:
@@ -136,7 +141,7 @@ class InferencePass:
                 )
         crops = torch.from_numpy(np.concatenate([image.crops for image in images])).to(self.device)
         pixels = crops.to(torch.float32).div_(127.5).sub_(1.0)
-        return pixels.to(self.precision).contiguous(memory_format=torch.channels_last)
+        return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _on_cpu(embedded: Embedded) -> Embedded:

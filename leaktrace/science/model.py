@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from leaktrace.science.block_statistics import BlockCoordinates
 from leaktrace.science.encoder import Embedded, EncoderConfig, TemporalEncoder
 from leaktrace.science.prototypes import PrototypeHead
 from leaktrace.science.renoising import renoise, signal_and_noise
@@ -16,15 +17,24 @@ from leaktrace.science.renoising import renoise, signal_and_noise
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that fixes the network's shape; part of the card and of the model's version."""
+    """Everything that fixes the network's shape; part of the card and of the model's version.
+
+    `coordinates` is how many coordinates of block statistics stand behind the encoder's features in an embedding.
+    """
 
     encoder: EncoderConfig
     classes: tuple[str, ...] = field(default=())
     prototypes: int = 6
+    coordinates: int = 0
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or list(self.classes) != sorted(set(self.classes)):
             raise ValueError(f"classes must be at least 2 different names in order, not {self.classes}")
+
+    @property
+    def embedding_dim(self) -> int:
+        """D, the length of an embedding."""
+        return self.encoder.embedding_dim + self.coordinates
 
 
 class ProtoLeakNet(nn.Module):
@@ -40,10 +50,11 @@ class ProtoLeakNet(nn.Module):
         self.register_buffer("signal", signal, persistent=False)
         self.register_buffer("sigma", sigma, persistent=False)
         self.encoder = TemporalEncoder(config.encoder)
+        self.blocks = BlockCoordinates(config.coordinates) if config.coordinates else None
         self.head = PrototypeHead(
             len(config.classes),
             prototypes=config.prototypes,
-            embedding_dim=config.encoder.embedding_dim,
+            embedding_dim=config.embedding_dim,
             spread=config.encoder.norm / config.encoder.embedding_dim**0.5,
         )
 
@@ -55,6 +66,17 @@ class ProtoLeakNet(nn.Module):
     def renoised(self, latents: Tensor, noise: Tensor) -> Tensor:
         """What the encoder reads: latents (B, C, h, w) at every step, (B, T, C, h, w)."""
         return renoise(latents, noise, signal=self.signal, sigma=self.sigma)
+
+    def beside_blocks(self, embedded: Embedded, images: Tensor) -> Embedded:
+        """The features of crops, and behind them the coordinates of the same crops (B, 3, H, W), always at gate 1."""
+        if self.blocks is None:
+            return embedded
+        coordinates = self.blocks(images)
+        return Embedded(
+            torch.cat([embedded.embedding.float(), coordinates], dim=1),
+            torch.cat([embedded.gate.float(), torch.ones_like(coordinates)], dim=1),
+            embedded.attention,
+        )
 
     def pool(self, embedded: Embedded, *, crops: int) -> Embedded:
         """Average the `crops` consecutive rows of each image: (B * crops, ...) -> (B, ...)."""

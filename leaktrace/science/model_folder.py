@@ -87,6 +87,7 @@ def write_model(folder: Path, model: Model) -> dict[str, Any]:
         "latents": asdict(model.latents),
         "encoder": asdict(model.net.config.encoder),
         "prototypes": model.net.config.prototypes,
+        "coordinates": model.net.config.coordinates,
         "temperature": model.temperature,
         "files": {name: sha256(folder / name) for name in (LATENT_ENCODER, PROTO_LEAKNET)},
     }
@@ -161,7 +162,12 @@ def _model(card: Mapping[str, Any]) -> Model:
     schedule = section["schedule"]
     latents = _latents(section["latents"])
     encoder = {key: _tuples(value) for key, value in section["encoder"].items()}
-    config = ModelConfig(EncoderConfig(**encoder), tuple(section["classes"]), section["prototypes"])
+    config = ModelConfig(
+        EncoderConfig(**encoder),
+        tuple(section["classes"]),
+        section["prototypes"],
+        section.get("coordinates", 0),
+    )
     return Model(
         name=card["name"],
         preprocessing=Preprocessing(**section["preprocessing"]),

@@ -105,13 +105,8 @@ class PreparedImage:
 
 def prepare(image: DecodedImage, preprocessing: Preprocessing) -> PreparedImage:
     """Cut and re-encode the crops of one image; the same pixels give the same crops on every call."""
-    if preprocessing.protocol == "paper":
-        cut = _paper(image.pixels, preprocessing)
-    elif preprocessing.protocol == "scrambled":
-        cut = _scrambled(image.pixels, preprocessing)
-    else:
-        cut = _on_grid(image.pixels, preprocessing)
-    stacked = np.ascontiguousarray(np.stack(cut.crops).transpose(0, 3, 1, 2))  # (N, h, w, 3) -> (N, 3, h, w)
+    cut = _cut_by_protocol(image.pixels, preprocessing)
+    stacked = _stacked(cut)
     return PreparedImage(
         crops=stacked,
         header=image.header,
@@ -120,6 +115,11 @@ def prepare(image: DecodedImage, preprocessing: Preprocessing) -> PreparedImage:
         extended=cut.extended,
         boxes=_boxes(cut, image.header, side=preprocessing.crop_px),
     )
+
+
+def cut_crops(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
+    """The crops (N, 3, crop_px, crop_px) that an image of (H, W, 3) pixels gives."""
+    return _stacked(_cut_by_protocol(pixels, preprocessing))
 
 
 def content_hash(pixels: Pixels) -> bytes:
@@ -137,6 +137,18 @@ class _Cut:
     corners: list[tuple[int, int]]
     extended: bool = False
     scale: tuple[float, float] = (1.0, 1.0)  # vertical, horizontal
+
+
+def _cut_by_protocol(pixels: Pixels, preprocessing: Preprocessing) -> _Cut:
+    if preprocessing.protocol == "paper":
+        return _paper(pixels, preprocessing)
+    if preprocessing.protocol == "scrambled":
+        return _scrambled(pixels, preprocessing)
+    return _on_grid(pixels, preprocessing)
+
+
+def _stacked(cut: _Cut) -> Pixels:
+    return np.ascontiguousarray(np.stack(cut.crops).transpose(0, 3, 1, 2))  # (N, h, w, 3) -> (N, 3, h, w)
 
 
 def _boxes(cut: _Cut, header: ImageHeader, *, side: int) -> tuple[Box, ...]:

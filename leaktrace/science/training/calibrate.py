@@ -57,8 +57,8 @@ def calibrate(
     model: Model, out: Path, *, fitting: FittingSet, calibration: FittingSet, report: Report
 ) -> dict[str, Any]:
     """Fit all that follows the networks and write the folder; returns the card."""
-    known = _embed(model, out, fitting=fitting, report=report)
-    held = _embed(model, out, fitting=calibration, report=report)
+    known = embed(model, out, fitting=fitting, report=report)
+    held = embed(model, out, fitting=calibration, report=report)
     labels = [model.classes.index(sample.generator) for sample in calibration.samples]
     with torch.inference_mode():
         scores = model.net.head(held.embedding, held.gate)
@@ -104,7 +104,7 @@ def _limits(density: OpenSetDensity) -> list[str]:
     ]
 
 
-def _embed(model: Model, out: Path, *, fitting: FittingSet, report: Report) -> Embedded:
+def embed(model: Model, out: Path, *, fitting: FittingSet, report: Report) -> Embedded:
     """Embed through the one path that every image takes."""
     card = write_model(out, model)
     inference = InferencePass(model, noise_key=noise_key_of(card), device=choose_device("cpu"))

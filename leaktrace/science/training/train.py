@@ -1,7 +1,7 @@
-"""`leaktrace train`: distil, train, refine, practise, calibrate, each stage resumable, from images to a model folder.
+"""`leaktrace train`: distil, train, refine, practise, read blocks, calibrate: from images to a model folder.
 
-What is unfinished lies in OUT/.work: the distilled picture stream and the last checkpoint. Only training and
-validation images are ever opened, through `FittingSet`. Knows nothing of terminals: progress goes to a callback.
+Optimising resumes: the distilled picture stream and the last checkpoints lie in OUT/.work. Only training and validation
+images are ever opened, through `FittingSet`. Knows nothing of terminals: progress goes to a callback.
 """
 
 import platform
@@ -29,7 +29,8 @@ from leaktrace.science.model import ModelConfig, ProtoLeakNet
 from leaktrace.science.model_folder import Model, write_card
 from leaktrace.science.preprocessing import Preprocessing
 from leaktrace.science.renoising import Schedule
-from leaktrace.science.training.calibrate import calibrate
+from leaktrace.science.training.block_fitting import BlockRecipe, weigh_blocks, with_blocks
+from leaktrace.science.training.calibrate import calibrate, embed
 from leaktrace.science.training.checkpoint import recipe_key
 from leaktrace.science.training.crops import CropPlan
 from leaktrace.science.training.dataset import Dataset, FittingSet, file_digest, fitting_set, load_pixels
@@ -75,6 +76,7 @@ class Recipe:
     refine: TrainRecipe = field(default_factory=lambda: REFINING)
     practise: TrainRecipe = field(default_factory=lambda: PRACTISING)
     strangers: int = 280
+    blocks: BlockRecipe | None = field(default_factory=BlockRecipe)
     seed: int = 0
     hold_out: bool = False
 
@@ -105,12 +107,43 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
         latent_encoder=networks.latent_encoder,
         net=networks.net,
     )
+    if recipe.blocks:
+        model = _with_blocks(
+            model, images, labels, out=out, calibration=calibration, recipe=recipe, report=report
+        )
     card = calibrate(model, out, fitting=fitting, calibration=calibration, report=report)
     card["data"] = _data(dataset, fitting=fitting, calibration=calibration)
     card["training"] = _settings(recipe)
     card["versions"] = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     write_card(out, card)
     return card
+
+
+def _with_blocks(
+    model: Model,
+    images: Sequence[Pixels],
+    labels: Sequence[int],
+    *,
+    out: Path,
+    calibration: FittingSet,
+    recipe: Recipe,
+    report: Report,
+) -> Model:
+    """The model with coordinates of block statistics, weighed on the calibration images."""
+    if recipe.blocks is None:
+        return model
+    net = with_blocks(
+        model.net,
+        images,
+        labels,
+        preprocessing=recipe.preprocessing,
+        recipe=recipe.blocks,
+        seed=recipe.seed,
+        report=report,
+    )
+    held = embed(replace(model, net=net), out, fitting=calibration, report=report)
+    names = [model.classes.index(sample.generator) for sample in calibration.samples]
+    return replace(model, net=weigh_blocks(net, held, names))
 
 
 def _networks(
@@ -205,5 +238,15 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     settings = asdict(replace(recipe, teacher=Path(recipe.teacher).name))
     return {
         key: settings[key]
-        for key in ("teacher", "distil", "train", "refine", "practise", "strangers", "seed", "hold_out")
+        for key in (
+            "teacher",
+            "distil",
+            "train",
+            "refine",
+            "practise",
+            "strangers",
+            "blocks",
+            "seed",
+            "hold_out",
+        )
     }

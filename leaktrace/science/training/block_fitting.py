@@ -1,0 +1,145 @@
+"""After the networks: the coordinates of block statistics, in closed form, and how much they count beside the features.
+
+Linear discriminant analysis with a shrunk covariance, on each training image as it is and with other histories. The
+training images fit networks and coordinates more closely than any image to come, so how much the coordinates count is
+weighed on the calibration images, together with the temperature: two numbers. Knows nothing of densities.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+from torch.nn import functional
+
+from leaktrace.science.block_statistics import block_statistics
+from leaktrace.science.encoder import Embedded
+from leaktrace.science.model import ProtoLeakNet
+from leaktrace.science.preprocessing import Preprocessing, cut_crops
+from leaktrace.science.temperature import fit_temperature
+from leaktrace.science.training.histories import draw_history
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+WEIGHT_BOUNDS = (-6.0, 2.0)  # of the natural logarithm
+WINDOW_PX = 512  # of an image, to give it another history
+
+
+@dataclass(frozen=True)
+class BlockRecipe:
+    """How coordinates are fitted: by how much the covariance is shrunk, and how often an image counts as it is.
+
+    Beside that it counts once off the grid and once after random post-processing.
+    """
+
+    shrinkage: float = 0.03
+    as_is: int = 2
+
+
+def with_blocks(
+    net: ProtoLeakNet,
+    images: Sequence[Pixels],
+    labels: Sequence[int],
+    *,
+    preprocessing: Preprocessing,
+    recipe: BlockRecipe,
+    seed: int,
+    report: Callable[[str, float, float], None],
+) -> ProtoLeakNet:
+    """The net with one coordinate fewer than classes behind its features; prototypes stand at the classes' means."""
+    rows: list[Floats] = []
+    generator = np.random.default_rng(seed)
+    for index, pixels in enumerate(images):
+        rows += _draws(pixels, preprocessing, recipe=recipe, generator=generator)
+        report("reading blocks", (index + 1) / len(images), 0.0)
+    mean, projection, centres = _discriminants(
+        np.stack(rows), np.repeat(labels, len(rows) // len(images)), shrinkage=recipe.shrinkage
+    )
+    return _extended(net, mean=mean, projection=projection, centres=centres)
+
+
+@torch.inference_mode()
+def mean_statistics(crops: Pixels) -> Floats:
+    """Block statistics of crops (N, 3, side, side), averaged over them."""
+    images = torch.from_numpy(crops).float().div_(127.5).sub_(1.0)
+    found: Floats = block_statistics(images).mean(dim=0).double().numpy()
+    return found
+
+
+def weigh_blocks(net: ProtoLeakNet, embedded: Embedded, labels: Sequence[int]) -> ProtoLeakNet:
+    """The net whose coordinates count as suits images best that neither they nor the features were fitted on."""
+    features = net.config.encoder.embedding_dim
+    target = torch.as_tensor(labels)
+
+    def loss(log_weight: float) -> float:
+        gate = embedded.gate.clone()
+        gate[:, features:] = float(np.exp(log_weight))
+        with torch.inference_mode():
+            scores = net.head(embedded.embedding, gate).double()
+        return float(functional.cross_entropy(scores / fit_temperature(scores, labels), target))
+
+    best: Any = minimize_scalar(loss, bounds=WEIGHT_BOUNDS, method="bounded")  # type: ignore[no-untyped-call]
+    return _scaled(net, float(np.exp(best.x / 2)))
+
+
+def _draws(
+    pixels: Pixels, preprocessing: Preprocessing, *, recipe: BlockRecipe, generator: np.random.Generator
+) -> list[Floats]:
+    """Statistics of an image as it is, off the grid, and after random post-processing."""
+    as_is = mean_statistics(cut_crops(pixels, preprocessing))
+    scrambled = mean_statistics(cut_crops(pixels, replace(preprocessing, protocol="scrambled")))
+    window = draw_history(generator).window(pixels, WINDOW_PX, generator=generator)
+    return [as_is] * recipe.as_is + [scrambled, mean_statistics(cut_crops(window, preprocessing))]
+
+
+def _discriminants(
+    statistics: Floats, labels: NDArray[np.int64], *, shrinkage: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (F,), projection (F, K - 1) in which classes have unit covariance, and the classes' means (K, K - 1)."""
+    scaler = StandardScaler().fit(statistics)
+    standardised = scaler.transform(statistics)
+    classes = len(np.unique(labels))
+    analysis: Any = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(standardised, labels)
+    directions = analysis.scalings_[:, : classes - 1]
+    coordinates = standardised @ directions
+    centres = np.stack([coordinates[labels == index].mean(axis=0) for index in range(classes)])
+    projection = directions / np.asarray(scaler.scale_)[:, None]
+    return _tensor(np.asarray(scaler.mean_)), _tensor(projection), _tensor(centres)
+
+
+def _tensor(values: Floats) -> Tensor:
+    return torch.from_numpy(values).float()
+
+
+def _extended(net: ProtoLeakNet, *, mean: Tensor, projection: Tensor, centres: Tensor) -> ProtoLeakNet:
+    """The same net for longer embeddings: all prototypes of a class stand at its mean behind the features."""
+    extended = ProtoLeakNet(replace(net.config, coordinates=projection.shape[1]))
+    state = net.state_dict()
+    prototypes = state["head.prototypes"]  # (K, M, D)
+    behind = centres[:, None].expand(-1, prototypes.shape[1], -1)
+    state |= {
+        "head.prototypes": torch.cat([prototypes, behind], dim=2),
+        "blocks.mean": mean,
+        "blocks.projection": projection,
+    }
+    extended.load_state_dict(state)
+    return extended.eval()
+
+
+def _scaled(net: ProtoLeakNet, factor: float) -> ProtoLeakNet:
+    """The net with coordinates, and where prototypes stand in them, `factor` times as long."""
+    scaled = copy.deepcopy(net)
+    if scaled.blocks is None:
+        raise ValueError("a net without coordinates was given; fit them first")
+    with torch.no_grad():
+        scaled.blocks.projection.mul_(factor)
+        scaled.head.prototypes[..., net.config.encoder.embedding_dim :].mul_(factor)
+    return scaled

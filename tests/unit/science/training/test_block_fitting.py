@@ -1,0 +1,111 @@
+"""Coordinates tell textures apart that the features do not, and count for nothing where they say nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from leaktrace.science.encoder import Embedded
+from leaktrace.science.model import ProtoLeakNet
+from leaktrace.science.model_folder import Model
+from leaktrace.science.preprocessing import cut_crops
+from leaktrace.science.training.block_fitting import BlockRecipe, mean_statistics, weigh_blocks, with_blocks
+
+CLASSES = 3
+FEATURES = 16
+
+
+def textures(number: int, *, seed: int = 0) -> tuple[list[np.ndarray], list[int]]:
+    """Noise that is smoothed a little more in each class."""
+    random = np.random.default_rng(seed)
+    images, labels = [], []
+    for index in range(number):
+        label = index % CLASSES
+        noise = random.normal(0, 30, (96, 96, 3))
+        smooth = noise + label * 0.4 * np.roll(noise, 1, axis=1)
+        images.append(np.clip(128 + smooth * 30 / smooth.std(), 0, 255).astype(np.uint8))
+        labels.append(label)
+    return images, labels
+
+
+@pytest.fixture
+def fitted(small_model: Model) -> ProtoLeakNet:
+    images, labels = textures(24)
+    return with_blocks(
+        small_model.net,
+        images,
+        labels,
+        preprocessing=small_model.preprocessing,
+        recipe=BlockRecipe(),
+        seed=0,
+        report=lambda *_: None,
+    )
+
+
+def coordinates_of(net: ProtoLeakNet, images: list[np.ndarray], model: Model) -> torch.Tensor:
+    assert net.blocks is not None
+    statistics = np.stack([mean_statistics(cut_crops(one, model.preprocessing)) for one in images])
+    return (torch.from_numpy(statistics).float() - net.blocks.mean) @ net.blocks.projection
+
+
+def test_new_images_lie_at_their_centres(fitted: ProtoLeakNet, small_model: Model) -> None:
+    images, labels = textures(12, seed=1)
+    centres = fitted.head.prototypes[:, 0, FEATURES:]  # (K, K - 1)
+    nearest = torch.cdist(coordinates_of(fitted, images, small_model), centres).argmin(dim=1)
+    assert nearest.tolist() == labels
+
+
+def test_features_keep_their_weights(fitted: ProtoLeakNet, small_model: Model) -> None:
+    before, after = small_model.net.state_dict(), fitted.state_dict()
+    assert torch.equal(after["head.prototypes"][..., :FEATURES], before["head.prototypes"])
+    assert all(torch.equal(after[key], value) for key, value in before.items() if "prototypes" not in key)
+
+
+def test_useless_coordinates_hardly_count(fitted: ProtoLeakNet) -> None:
+    random = torch.Generator().manual_seed(0)
+    labels = [index % CLASSES for index in range(60)]
+    embedding = torch.randn((60, FEATURES + CLASSES - 1), generator=random)
+    # The features say the class; the coordinates are those of another image.
+    embedding[:, :FEATURES] = 0.3 * embedding[:, :FEATURES] + fitted.head.prototypes[labels, 0, :FEATURES]
+    embedding[:, FEATURES:] = fitted.head.prototypes[labels[1:] + labels[:1], 0, FEATURES:]
+    weighed = weigh_blocks(fitted, Embedded(embedding, torch.ones_like(embedding), torch.ones(60, 1)), labels)
+    assert lengths(weighed) < 0.1 * lengths(fitted)
+
+
+def test_weight_leaves_coordinates_at_centres(fitted: ProtoLeakNet, small_model: Model) -> None:
+    images, labels = textures(30, seed=2)
+    behind = coordinates_of(fitted, images, small_model)
+    embedding = torch.cat([torch.randn((30, FEATURES)), behind], dim=1)
+    weighed = weigh_blocks(fitted, Embedded(embedding, torch.ones_like(embedding), torch.ones(30, 1)), labels)
+    factor = lengths(weighed) / lengths(fitted)
+    torch.testing.assert_close(coordinates_of(weighed, images, small_model), behind * factor)
+
+
+def test_net_without_coordinates_is_refused(small_model: Model) -> None:
+    rows = torch.randn(6, FEATURES)
+    with pytest.raises(ValueError, match="fit them first"):
+        weigh_blocks(small_model.net, Embedded(rows, rows.abs(), torch.ones(6, 1)), [0, 1, 2] * 2)
+
+
+def test_seed_decides_histories(small_model: Model) -> None:
+    images, labels = textures(6)
+    nets = [
+        with_blocks(
+            small_model.net,
+            images,
+            labels,
+            preprocessing=small_model.preprocessing,
+            recipe=replace(BlockRecipe(), as_is=1),
+            seed=seed,
+            report=lambda *_: None,
+        )
+        for seed in (3, 3, 4)
+    ]
+    first, again, other = (net.state_dict()["blocks.projection"] for net in nets)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def lengths(net: ProtoLeakNet) -> float:
+    return float(net.head.prototypes[..., FEATURES:].detach().norm())
