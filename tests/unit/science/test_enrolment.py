@@ -82,7 +82,7 @@ def test_enrolled_class_keeps_strata(attributor: SyntheticAttributor) -> None:
     strata = np.array(["small", "large"] * 120)
     given.gates[:, 0] = np.where(strata == "small", 0.25, 0.75)
     parts = split(Examples(given.embeddings, given.gates, strata), alpha=ALPHA)
-    density = enrol(attributor.density, attributor.model, name="newcomer", examples=parts)
+    density = add(attributor, attributor.density, name="newcomer", parts=parts)
     kept = OpenSetDensity.from_bytes(density.to_bytes()).calibration_
     assert kept is not None
     index = list(density.classes_).index("newcomer")
