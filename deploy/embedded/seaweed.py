@@ -7,6 +7,7 @@ credentials, and without the signing keys its gRPC ports would. Knows nothing of
 import os
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -61,16 +62,29 @@ class Seaweed(EmbeddedServer):
         )
 
     def is_ready(self) -> bool:
-        """Whether the bucket is there; it is made as soon as the server answers."""
+        """Whether the bucket, made as soon as the server answers, keeps what it is given: volumes come back later."""
         try:
             self.create_bucket(self.bucket)
+            self._keep_an_object()
         except (BotoCoreError, ClientError):
             return False
         return True
 
     def create_bucket(self, name: str) -> None:
         """Make the bucket where there is none; raises botocore's errors."""
-        client = boto3.client(
+        client = self._client()
+        existing = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
+        if name not in existing:
+            client.create_bucket(Bucket=name)
+
+    def _keep_an_object(self) -> None:
+        client, key = self._client(), "ready"
+        client.put_object(Bucket=self.bucket, Key=key, Body=b"ready")
+        client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        client.delete_object(Bucket=self.bucket, Key=key)
+
+    def _client(self) -> Any:
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key,
@@ -78,9 +92,6 @@ class Seaweed(EmbeddedServer):
             region_name=self.region,
             config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
         )
-        existing = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
-        if name not in existing:
-            client.create_bucket(Bucket=name)
 
     def stop(self) -> None:
         super().stop()
