@@ -42,8 +42,9 @@ def main() -> None:
     release.attribute(files[:1])
     ours = _rate(lambda chosen: _ours(attributor, chosen), files)
     theirs = _rate(release.attribute, files[: arguments.release_images])
-    print(f"{len(files)} images, {arguments.threads} thread(s), model {attributor.version}, "
-          f"{attributor.model.preprocessing.crops} crops an image, {attributor.inference.precision}")  # fmt: skip
+    preprocessing = attributor.model.preprocessing
+    print(f"{len(files)} images, {arguments.threads} thread(s), model {attributor.version}")
+    print(f"{preprocessing.crops} to {preprocessing.most} crops an image, {attributor.inference.precision}")
     print(f"leaktrace          {ours[0]:8.2f} images/s  ({ours[1]:.2f} images per processor second)")
     print(f"release, rebuilt   {theirs[0]:8.3f} images/s  ({theirs[1]:.3f} images per processor second)")
     print(

@@ -56,7 +56,8 @@ def _luma_and_chroma(images: Tensor) -> Tensor:
     weights = images.new_tensor(
         [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
     )
-    return functional.conv2d(images / 2, weights[:, :, None, None])
+    # Several times as fast as a 1 x 1 convolution, in either layout.
+    return torch.einsum("ij,bjhw->bihw", weights / 2, images)
 
 
 def _of_blocks(levels: Tensor) -> Tensor:
@@ -64,9 +65,10 @@ def _of_blocks(levels: Tensor) -> Tensor:
     images = len(levels)
     coefficients = functional.conv2d(levels.flatten(0, 1)[:, None], _cosines(levels), stride=FACTOR)
     coefficients = coefficients.view(images, _CHANNELS * FACTOR**2, -1)
-    deviation = coefficients.std(dim=2, correction=0)
-    size = (coefficients - coefficients.mean(dim=2, keepdim=True)).abs().mean(dim=2)
-    shape = size / (deviation + _LEAST_DEVIATION)
+    centred = coefficients - coefficients.mean(dim=2, keepdim=True)
+    blocks = centred.shape[2]
+    deviation = torch.linalg.vector_norm(centred, dim=2) / math.sqrt(blocks)
+    shape = torch.linalg.vector_norm(centred, ord=1, dim=2) / blocks / (deviation + _LEAST_DEVIATION)
     return torch.cat([(deviation + _LEAST_DEVIATION).log(), (shape + _LEAST_SHAPE).log()], dim=1)
 
 
