@@ -1,4 +1,4 @@
-"""How far golden p-values may move between two densities: as far as other calibration images would have moved them."""
+"""What gates allow to the last image: golden p-values as far as other calibration images move them, recalls a share."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from leaktrace.science.gates import GateRules, _golden
+from leaktrace.science.gates import GateRules, Sample, _class_recalls, _golden
 from leaktrace.science.judging import Judge
 
 GOLDEN = np.zeros((1, 2), np.float32)
@@ -43,3 +43,13 @@ def test_golden_tolerance_follows_the_calibration(
 def test_no_golden_image_moves_nothing() -> None:
     gate = _golden(judge(0.1, images=30), judge(0.9, images=30), GOLDEN[:0], rules=GateRules())
     assert gate.passed
+
+
+@pytest.mark.parametrize(("lost", "passed"), [(2, True), (3, False)])
+def test_recall_may_lose_its_share(lost: int, passed: bool) -> None:
+    images = 200
+    before = np.full(images, "a")
+    after = np.where(np.arange(images) < lost, "b", before)
+    vectors = np.zeros((images, 2), np.float32)
+    (gate,) = _class_recalls(Sample(vectors, vectors, before), before, after, rules=GateRules())
+    assert gate.passed is passed
