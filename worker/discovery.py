@@ -78,7 +78,7 @@ class Discoverer:
             own = active_density(session, version, tenant_id=tenant_id)
             images = [one.image_id for one in held]
             confirmed = list_called_unknown(session, version, image_ids=images)
-        groups = self._groups(held, self._density_of(own, attributor))
+        groups = self._groups(held, own, attributor)
         with transaction(self.engine) as session:
             before = {one.id: one.candidate_id for one in held if one.candidate_id is not None}
             found = [_as_record(group, held, confirmed=confirmed) for group in groups]
@@ -98,11 +98,14 @@ class Discoverer:
             log.warning("density_not_refreshed", error=str(error))
             return attributor.density
 
-    def _groups(self, held: Sequence[HeldImage], density: "OpenSetDensity") -> list[Group]:
+    def _groups(
+        self, held: Sequence[HeldImage], own: DensityCheckpoint | None, attributor: "Attributor"
+    ) -> list[Group]:
         if not held:
             return []
         embeddings = np.array([np.asarray(one.embedding, dtype=np.float32) for one in held])
         random = np.random.default_rng(len(held))
+        density = self._density_of(own, attributor)
         return discover(embeddings, density, rules=self.rules, random=random)
 
     def _draw_thumbnails(self, tenant_id: UUID, medoids: Sequence[HeldImage]) -> None:

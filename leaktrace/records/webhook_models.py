@@ -28,9 +28,8 @@ class WebhookEndpoint(Base):
     url: Mapped[str]
     description: Mapped[str]
     events: Mapped[list[str]]
-    secret: Mapped[
-        str
-    ]  # sealed where there are keys for it (`leaktrace.sealing`); every message is signed with it
+    # Every message is signed with it; sealed where there are keys for that (`leaktrace.sealing`).
+    secret: Mapped[str]
     previous_secret: Mapped[str | None]
     previous_secret_until: Mapped[datetime | None]  # until then messages are signed with both
     created_at: Mapped[datetime] = created_now()

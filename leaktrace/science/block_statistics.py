@@ -63,7 +63,7 @@ def _luma_and_chroma(images: Tensor) -> Tensor:
 def _of_blocks(levels: Tensor) -> Tensor:
     """Log deviation and log shape of every coefficient, (B, 2 * 3 * 64)."""
     images = len(levels)
-    coefficients = functional.conv2d(levels.flatten(0, 1)[:, None], _cosines(levels), stride=FACTOR)
+    coefficients = functional.conv2d(levels.flatten(0, 1)[:, None], _COSINES.to(levels), stride=FACTOR)
     coefficients = coefficients.view(images, _CHANNELS * FACTOR**2, -1)
     centred = coefficients - coefficients.mean(dim=2, keepdim=True)
     blocks = centred.shape[2]
@@ -72,11 +72,13 @@ def _of_blocks(levels: Tensor) -> Tensor:
     return torch.cat([(deviation + _LEAST_DEVIATION).log(), (shape + _LEAST_SHAPE).log()], dim=1)
 
 
-def _cosines(levels: Tensor) -> Tensor:
+def _cosines() -> Tensor:
     """The orthonormal cosine transform as 64 kernels (64, 1, 8, 8)."""
     position = torch.arange(FACTOR, dtype=torch.float64)
     basis = torch.cos((2 * position[None] + 1) * position[:, None] * math.pi / (2 * FACTOR))
     basis *= math.sqrt(2 / FACTOR)
     basis[0] /= math.sqrt(2)
-    kernels = torch.einsum("ki,lj->klij", basis, basis).reshape(-1, 1, FACTOR, FACTOR)
-    return kernels.to(levels)
+    return torch.einsum("ki,lj->klij", basis, basis).reshape(-1, 1, FACTOR, FACTOR).float()
+
+
+_COSINES = _cosines()

@@ -26,7 +26,7 @@ from leaktrace.science.embedding_sets import check_sets, checked_embeddings, che
 from leaktrace.science.estimators import make_estimator
 from leaktrace.science.log_density import LogDensity
 from leaktrace.science.scales import EmbeddingScale
-from leaktrace.science.stratified import StratifiedCalibration, all_unknown
+from leaktrace.science.stratified import StratifiedCalibration, all_unknown, given_or_unknown
 
 __all__ = ["BANDWIDTHS", "DensityUnusable", "OpenSetDensity"]
 
@@ -279,7 +279,7 @@ def _checked_calibration(
     kept = checked_embeddings(gates, name="calibration gates'")
     if kept.shape != embeddings.shape:
         raise ValueError(f"calibration gates are {kept.shape}, their embeddings {embeddings.shape}")
-    named = all_unknown(len(embeddings)) if strata is None else np.asarray(strata, dtype=np.str_)
+    named = given_or_unknown(strata, count=len(embeddings))
     if named.shape != labels.shape:
         raise ValueError(f"{len(embeddings)} calibration embeddings came with strata of shape {named.shape}")
     return CalibrationSet(embeddings, kept, labels, named)

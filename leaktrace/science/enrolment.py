@@ -19,7 +19,7 @@ from leaktrace.science.gates import GateRules, Sample, decisions
 from leaktrace.science.judging import Judge, extend_head
 from leaktrace.science.model_folder import Model
 from leaktrace.science.offsets import Calibrating, fit_offset, largest_offset
-from leaktrace.science.stratified import all_unknown
+from leaktrace.science.stratified import given_or_unknown
 
 MIN_FIT = 30
 MIN_HELD_OUT = 20
@@ -132,7 +132,7 @@ def _with_class(
 def _calibrated_with(calibration: CalibrationSet, held_out: Examples, *, index: int) -> CalibrationSet:
     """The calibration images with those of a new class `index`, by class."""
     count = len(held_out.embeddings)
-    strata = all_unknown(count) if held_out.strata is None else held_out.strata
+    strata = given_or_unknown(held_out.strata, count=count)
     labels = _opened_up(calibration.labels, index, added=count)
     joined = CalibrationSet(
         np.concatenate([calibration.embeddings, held_out.embeddings]),

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from leaktrace.science.encoder import Embedded
 from leaktrace.science.judging import Judge
-from leaktrace.science.stratified import all_unknown
+from leaktrace.science.stratified import given_or_unknown
 from leaktrace.science.verdict import decide
 
 _ROUNDING = 1e-9  # two shares whose difference is exactly what may be lost
@@ -63,7 +63,7 @@ class Sample:
     @property
     def known_strata(self) -> NDArray[np.str_]:
         """The strata (N,), unknown where they are not."""
-        return all_unknown(len(self.embeddings)) if self.strata is None else self.strata
+        return given_or_unknown(self.strata, count=len(self.embeddings))
 
 
 def decisions(judge: Judge, sample: Sample, *, own_p: NDArray[np.float64] | None = None) -> NDArray[np.str_]:

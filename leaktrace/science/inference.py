@@ -95,14 +95,14 @@ class InferencePass:
         encoder = self.net.encoder
         pixels = self._pixels([image])
         features = encoder.leak(self.net.renoised(*self._latents_and_noise([image], pixels)))
-        shown = pixels.repeat_interleave(self.model.schedule.draws, dim=0)
+        coordinates = self.net.coordinates(pixels).repeat_interleave(self.model.schedule.draws, dim=0)
         attention = encoder.attention(features)  # (N, T)
         parts = []
         for step in range(attention.shape[1]):
             left = attention.clone()
             left[:, step] = 0
             left /= left.sum(dim=1, keepdim=True)
-            embedded = self.net.beside_blocks(encoder.over_steps(features, left), shown)
+            embedded = self.net.beside(encoder.over_steps(features, left), coordinates)
             parts.append(self.net.pool(embedded, crops=len(features)))
         return _on_cpu(Embedded.joined(parts))
 
@@ -112,7 +112,7 @@ class InferencePass:
         embedded = self.net.embed(*self._latents_and_noise(images, pixels))
         draws = self.model.schedule.draws
         features = self.net.pool(embedded, crops=draws) if draws > 1 else embedded
-        of_crops = self.net.beside_blocks(features, pixels)
+        of_crops = self.net.beside(features, self.net.coordinates(pixels))
         parts = []
         end = 0
         for image in images:

@@ -21,7 +21,7 @@ from leaktrace.science.encoder import Embedded
 from leaktrace.science.explanation import Crops, Explanation, explain
 from leaktrace.science.model_folder import Model
 from leaktrace.science.prototypes import PrototypeHead
-from leaktrace.science.stratified import UNKNOWN, all_unknown
+from leaktrace.science.stratified import UNKNOWN, given_or_unknown
 from leaktrace.science.verdict import decide
 
 
@@ -112,7 +112,7 @@ class Judge:
         `crops` only adds the parts of the picture to the explanations.
         """
         embeddings, gates = embedded.embedding.numpy(), embedded.gate.numpy()
-        named = all_unknown(len(embeddings)) if strata is None else np.array(strata, dtype=np.str_)
+        named = given_or_unknown(strata, count=len(embeddings))
         probabilities, p_values = self.probabilities(embedded), self.p_values(embeddings, named)
         smallest_p = self.calibration.smallest_p(named)
         explanations = explain(embedded, self.head, classes=self.classes, steps=self.steps, crops=crops)

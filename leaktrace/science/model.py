@@ -67,11 +67,16 @@ class ProtoLeakNet(nn.Module):
         """What the encoder reads: latents (B, C, h, w) at every step, (B, T, C, h, w)."""
         return renoise(latents, noise, signal=self.signal, sigma=self.sigma)
 
-    def beside_blocks(self, embedded: Embedded, images: Tensor) -> Embedded:
-        """The features of crops, and behind them the coordinates of the same crops (B, 3, H, W), always at gate 1."""
+    def coordinates(self, images: Tensor) -> Tensor:
+        """Coordinates of block statistics, (B, 3, H, W) in [-1, 1] -> (B, config.coordinates)."""
         if self.blocks is None:
-            return embedded
-        coordinates = self.blocks(images)
+            return images.new_empty((len(images), 0))
+        coordinates: Tensor = self.blocks(images)
+        return coordinates
+
+    @staticmethod
+    def beside(embedded: Embedded, coordinates: Tensor) -> Embedded:
+        """The features of crops, and behind them the coordinates of the same crops, always at gate 1."""
         return Embedded(
             torch.cat([embedded.embedding.float(), coordinates], dim=1),
             torch.cat([embedded.gate.float(), torch.ones_like(coordinates)], dim=1),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from leaktrace.science.conformal import images_needed, p_values
 
@@ -29,6 +29,11 @@ _SHARE_OF_ALPHA = 5
 def all_unknown(count: int) -> Strata:
     """The strata of so many images of which nothing is known."""
     return np.full(count, UNKNOWN, dtype=np.str_)
+
+
+def given_or_unknown(strata: ArrayLike | None, *, count: int) -> Strata:
+    """The strata that were given, or as many unknown ones."""
+    return all_unknown(count) if strata is None else np.asarray(strata, dtype=np.str_)
 
 
 def least_images(alpha: float) -> int:

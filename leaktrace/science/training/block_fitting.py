@@ -24,6 +24,7 @@ from leaktrace.science.encoder import Embedded
 from leaktrace.science.model import ProtoLeakNet
 from leaktrace.science.preprocessing import Preprocessing, cut_crops
 from leaktrace.science.temperature import fit_temperature
+from leaktrace.science.training.crops import to_tensor
 from leaktrace.science.training.histories import draw_history
 
 Pixels = NDArray[np.uint8]
@@ -69,8 +70,7 @@ def with_blocks(
 @torch.inference_mode()
 def mean_statistics(crops: Pixels) -> Floats:
     """Block statistics of crops (N, 3, side, side), averaged over them."""
-    images = torch.from_numpy(crops).float().div_(127.5).sub_(1.0)
-    found: Floats = block_statistics(images).mean(dim=0).double().numpy()
+    found: Floats = block_statistics(to_tensor(crops)).mean(dim=0).double().numpy()
     return found
 
 

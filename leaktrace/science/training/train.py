@@ -107,10 +107,9 @@ def train_model(dataset: Dataset, out: Path, *, recipe: Recipe, report: Report) 
         latent_encoder=networks.latent_encoder,
         net=networks.net,
     )
-    if recipe.blocks:
-        model = _with_blocks(
-            model, images, labels, out=out, calibration=calibration, recipe=recipe, report=report
-        )
+    model = _with_blocks(
+        model, images, labels, out=out, calibration=calibration, recipe=recipe, report=report
+    )
     card = calibrate(model, out, fitting=fitting, calibration=calibration, report=report)
     card["data"] = _data(dataset, fitting=fitting, calibration=calibration)
     card["training"] = _settings(recipe)
@@ -129,7 +128,7 @@ def _with_blocks(
     recipe: Recipe,
     report: Report,
 ) -> Model:
-    """The model with coordinates of block statistics, weighed on the calibration images."""
+    """The model with coordinates of block statistics, weighed on the calibration images, if the recipe asks for any."""
     if recipe.blocks is None:
         return model
     net = with_blocks(

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from leaktrace.science.attributor import Attributor
+from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.distilled import LatentsConfig, PictureConfig, TraceConfig, build_latent_encoder
 from leaktrace.science.encoder import EncoderConfig
 from leaktrace.science.model import ModelConfig, ProtoLeakNet
@@ -108,3 +109,14 @@ def small_folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def attributor(small_folder: Path) -> Attributor:
     """The trained small model, loaded."""
     return Attributor.load(small_folder, device="cpu")
+
+
+def two_classes(dimensions: int, *, images: int) -> OpenSetDensity:
+    """A density of two classes, "a" and "b", whose centres lie 6 deviations out on the first two axes."""
+    draw = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], images)
+    centres = np.repeat(np.eye(2, dimensions) * 6, images, axis=0)
+    known, calibration = draw.normal(size=(2, 2 * images, dimensions)) + centres
+    return OpenSetDensity(model_version="m").fit(
+        known, labels, calibration_embeddings=calibration, calibration_labels=labels
+    )

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.discovery import DiscoveryRules, discover, reduce_on_known
+from tests.unit.science.conftest import two_classes
 
 DIMENSIONS = 32
 RULES = DiscoveryRules(resamplings=6)
@@ -13,13 +14,7 @@ RULES = DiscoveryRules(resamplings=6)
 
 @pytest.fixture(scope="module")
 def density() -> OpenSetDensity:
-    draw = np.random.default_rng(0)
-    labels = np.repeat(["a", "b"], 60)
-    centres = np.repeat(np.eye(2, DIMENSIONS) * 6, 60, axis=0)
-    known, calibration = draw.normal(size=(2, 120, DIMENSIONS)) + centres
-    return OpenSetDensity(model_version="m").fit(
-        known, labels, calibration_embeddings=calibration, calibration_labels=labels
-    )
+    return two_classes(DIMENSIONS, images=60)
 
 
 def blob(seed: int, *, axis: int, count: int) -> NDArray[np.float32]:

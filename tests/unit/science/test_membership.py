@@ -6,19 +6,14 @@ from numpy.typing import NDArray
 
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.membership import distances_to_known, own_members
+from tests.unit.science.conftest import two_classes
 
 DIMENSIONS = 24
 
 
 @pytest.fixture(scope="module")
 def density() -> OpenSetDensity:
-    draw = np.random.default_rng(0)
-    labels = np.repeat(["a", "b"], 200)
-    centres = np.repeat(np.eye(2, DIMENSIONS) * 6, 200, axis=0)
-    known, calibration = draw.normal(size=(2, 400, DIMENSIONS)) + centres
-    return OpenSetDensity(model_version="m").fit(
-        known, labels, calibration_embeddings=calibration, calibration_labels=labels
-    )
+    return two_classes(DIMENSIONS, images=200)
 
 
 def images(seed: int, *, axis: int, count: int, spread: float = 1.0) -> NDArray[np.float32]:
