@@ -51,6 +51,7 @@ class Attributor:
         self.version = version_of(card)
         self.classes = model.classes
         self.embedding_dim = model.net.config.embedding_dim
+        self.judged_dim = model.net.config.judged_dim
         self.alpha = float(card["verdict"]["alpha"])
         self.min_probability = float(card["verdict"]["min_probability"])
         self.inference = InferencePass(model, noise_key=noise_key_of(card), device=choose_device(device))

@@ -19,13 +19,15 @@ from leaktrace.science.renoising import renoise, signal_and_noise
 class ModelConfig:
     """Everything that fixes the network's shape; part of the card and of the model's version.
 
-    `coordinates` is how many coordinates of block statistics stand behind the encoder's features in an embedding.
+    Behind the encoder's features stand `coordinates` of block statistics, which tell the known generators apart, and
+    `components` of them, which the head, the density and distances leave out: they are kept for classes to come.
     """
 
     encoder: EncoderConfig
     classes: tuple[str, ...] = field(default=())
     prototypes: int = 6
     coordinates: int = 0
+    components: int = 0
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or list(self.classes) != sorted(set(self.classes)):
@@ -34,6 +36,11 @@ class ModelConfig:
     @property
     def embedding_dim(self) -> int:
         """D, the length of an embedding."""
+        return self.judged_dim + self.components
+
+    @property
+    def judged_dim(self) -> int:
+        """How many of the D numbers, the first ones, the head, the density and distances go by."""
         return self.encoder.embedding_dim + self.coordinates
 
 
