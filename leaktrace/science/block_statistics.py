@@ -36,8 +36,9 @@ def block_statistics(images: Tensor) -> Tensor:
 
 
 class BlockCoordinates(nn.Module):
-    """The few directions of block statistics in which known generators differ most; linear, so that crops average.
+    """A few directions of block statistics; linear, so that crops average.
 
+    First those in which known generators differ most, then those in which images do, for generators to come.
     The weights are fitted in closed form and not by an optimiser.
     """
 

@@ -45,13 +45,14 @@ class OpenSetDensity(BaseEstimator):
     ----------
     model_version : the model that made the embeddings; kept with the density so that versions are never mixed.
     whiten : after standardising, also decorrelate by the covariance within classes.
+    judged_dim : how many dimensions novelty goes by, the first ones; None for all.
     estimator : a name in `estimators.ESTIMATORS`.
     bandwidths, folds : what the bandwidth of each class is chosen from, and by how many folds.
 
     Attributes
     ----------
     classes_ : (K,) str ; bandwidths_ : (K,) ; calibration_counts_ : (K,) int ; smallest_p_ : (K,) 1 / (n_c + 1)
-    scale_ : EmbeddingScale ; densities_ : K estimators
+    scale_ : EmbeddingScale ; densities_ : K estimators ; trained_ : (N,) bool, which known ones the scales are of
     calibration_scores_ : K sorted arrays of novelty
     calibration_ : the calibration images themselves, when their gates were given, or None
     head_ : prototypes and temperature of the classes that were enrolled after training, or None
@@ -64,12 +65,14 @@ class OpenSetDensity(BaseEstimator):
         *,
         model_version: str = "",
         whiten: bool = True,
+        judged_dim: int | None = None,
         estimator: str = "kde",
         bandwidths: Sequence[float] = BANDWIDTHS,
         folds: int = 5,
     ) -> None:
         self.model_version = model_version
         self.whiten = whiten
+        self.judged_dim = judged_dim
         self.estimator = estimator
         self.bandwidths = bandwidths
         self.folds = folds
@@ -159,17 +162,6 @@ class OpenSetDensity(BaseEstimator):
         reachable: NDArray[np.bool_] = self.calibration_counts_ >= images_needed(alpha)
         return reachable
 
-    def require_alpha(self, alpha: float) -> None:
-        """Raise ValueError naming both numbers when the calibration of some class cannot give `alpha`."""
-        short = np.flatnonzero(~self.attainable(alpha))
-        if len(short):
-            index = int(short[np.argmin(self.calibration_counts_[short])])
-            count, name = int(self.calibration_counts_[index]), str(self.classes_[index])
-            raise ValueError(
-                f"alpha = {alpha} needs {images_needed(alpha)} calibration images a class; {name!r} has "
-                f"{count}, which gives p-values down to {self.smallest_p_[index]:.4f}"
-            )
-
     def fit_class(self, embeddings: ArrayLike, *, calibration_embeddings: ArrayLike) -> tuple[float, Floats]:
         """Bandwidth and calibration novelty (M,) that one more class would have, in the scales fitted here."""
         density = self._estimator(None).fit(self.scale(embeddings))
@@ -185,6 +177,7 @@ class OpenSetDensity(BaseEstimator):
         return DensityParts(
             model_version=self.model_version,
             whiten=self.whiten,
+            judged_dim=self.judged_dim,
             estimator=self.estimator,
             classes=tuple(str(name) for name in self.classes_),
             embeddings=self.embeddings_,
@@ -208,6 +201,7 @@ class OpenSetDensity(BaseEstimator):
         density = cls(
             model_version=parts.model_version,
             whiten=parts.whiten,
+            judged_dim=parts.judged_dim,
             estimator=parts.estimator,
         )
         density.head_, density.calibration_ = parts.head, parts.calibration
@@ -239,9 +233,11 @@ class OpenSetDensity(BaseEstimator):
         self.classes_ = classes
         self.embeddings_ = known
         self.labels_ = np.searchsorted(classes, labels)
-        trained = ~np.isin(labels, self.head_.names if self.head_ else ())
+        trained: NDArray[np.bool_] = ~np.isin(labels, self.head_.names if self.head_ else ())
         trained[list(self.joined_)] = False
-        self.scale_ = EmbeddingScale(whiten=self.whiten).fit(known[trained], self.labels_[trained])
+        self.trained_ = trained
+        scale = EmbeddingScale(whiten=self.whiten, judged_dim=self.judged_dim)
+        self.scale_ = scale.fit(known[trained], self.labels_[trained])
         self.densities_: list[LogDensity] = []
         for index, name in enumerate(classes):
             points = self.scale_.transform(known[self.labels_ == index])

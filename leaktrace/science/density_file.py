@@ -50,13 +50,15 @@ class DensityUnusable(Unavailable):
 class EnrolledHead:
     """Prototypes (E, M, D) of the classes `names`, enrolled after training, and the temperature of the whole head.
 
-    `offsets` (one a class) are added to their scores: centres of mass lie nearer to every image than prototypes that
-    were trained to tell classes apart.
+    `slopes` times the evidence of linear discriminants, and `offsets`, are added to their scores, one of each a class:
+    centres of mass lie nearer to every image than prototypes that were trained to tell classes apart. A slope is 0
+    where a file was written before there were discriminants.
     """
 
     names: tuple[str, ...]
     prototypes: NDArray[np.float32]
     offsets: tuple[float, ...]
+    slopes: tuple[float, ...]
     temperature: float
 
 
@@ -84,7 +86,8 @@ class DensityParts:
     `joined` are the rows of known images that came after the scales and bandwidths were chosen and have no say in them.
 
     `calibration` is there where a refit or an enrolment shall be possible, `head` where classes were enrolled. `facts`
-    say what it was made with and of (preprocessing, code, data), as JSON; where they are known.
+    say what it was made with and of (preprocessing, code, data), as JSON; where they are known. Novelty goes by the
+    first `judged_dim` dimensions, or by all.
     """
 
     model_version: str
@@ -99,6 +102,7 @@ class DensityParts:
     head: EnrolledHead | None = None
     joined: tuple[int, ...] = ()
     facts: Mapping[str, Any] | None = None
+    judged_dim: int | None = None
 
 
 def pack(parts: DensityParts) -> bytes:
@@ -113,6 +117,8 @@ def pack(parts: DensityParts) -> bytes:
     }
     if parts.estimator != _UNNAMED_ESTIMATOR:
         card["estimator"] = parts.estimator
+    if parts.judged_dim is not None:
+        card["judged_dim"] = parts.judged_dim
     if parts.facts is not None:
         card["facts"] = dict(parts.facts)
     arrays: dict[str, NDArray[Any]] = {
@@ -133,6 +139,7 @@ def pack(parts: DensityParts) -> bytes:
     if parts.head is not None:
         card["enrolled"] = list(parts.head.names)
         card["offsets"] = list(parts.head.offsets)
+        card["slopes"] = list(parts.head.slopes)
         card["temperature"] = parts.head.temperature
         arrays["enrolled_prototypes"] = np.ascontiguousarray(parts.head.prototypes)
     packed: bytes = save(arrays, metadata={"density": json.dumps(card, sort_keys=True)})
@@ -158,6 +165,7 @@ def unpack(data: bytes) -> DensityParts:
             head=_head(card, arrays),
             joined=tuple(arrays.get("joined", np.empty(0, np.int64)).tolist()),
             facts=dict(card["facts"]) if "facts" in card else None,
+            judged_dim=int(card["judged_dim"]) if "judged_dim" in card else None,
         )
         _check_parts(parts, stated_bandwidths=card["bandwidths"])
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -222,12 +230,15 @@ def _head(card: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnrolledHead
     if prototypes.ndim != 3 or len(prototypes) != len(names) or not set(names) <= set(card["classes"]):
         raise ValueError(f"prototypes of shape {prototypes.shape} do not fit the enrolled classes {names}")
     offsets = tuple(float(offset) for offset in card["offsets"])
-    if len(offsets) != len(names) or not np.isfinite(offsets).all():
-        raise ValueError(f"{len(offsets)} offsets do not fit the {len(names)} enrolled classes")
+    slopes = tuple(float(slope) for slope in card.get("slopes", [0.0] * len(names)))
+    if not len(offsets) == len(slopes) == len(names) or not np.isfinite((*offsets, *slopes)).all():
+        raise ValueError(
+            f"{len(offsets)} offsets and {len(slopes)} slopes do not fit the {len(names)} enrolled classes"
+        )
     temperature = float(card["temperature"])
     if not temperature > 0:
         raise ValueError(f"the temperature is {temperature}; it must be positive")
-    return EnrolledHead(names, prototypes, offsets, temperature)
+    return EnrolledHead(names, prototypes, offsets, slopes, temperature)
 
 
 def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None:
@@ -242,6 +253,8 @@ def _check_parts(parts: DensityParts, *, stated_bandwidths: list[float]) -> None
         raise ValueError(
             f"labels of shape {parts.labels.shape} do not fit embeddings {parts.embeddings.shape}"
         )
+    if parts.judged_dim is not None and not 0 < parts.judged_dim <= parts.embeddings.shape[1]:
+        raise ValueError(f"{parts.judged_dim} of {parts.embeddings.shape[1]} dimensions cannot be judged")
     if parts.joined and not 0 <= min(parts.joined) <= max(parts.joined) < len(parts.embeddings):
         raise ValueError(f"rows up to {max(parts.joined)} joined {len(parts.embeddings)} embeddings")
     if set(np.unique(parts.labels).tolist()) != set(range(count)):

@@ -1,8 +1,8 @@
-"""A class more, without training: prototypes by k-means, its own density and calibration, the temperature redone.
+"""A class more, without training: prototypes by k-means and linear discriminants, its own density and calibration.
 
 The trained classes' densities are not touched, so their p-values stay as they are to the last bit; the class's score
-gives way to known answers. Examples are split into those that the class is made of and those it is calibrated and
-judged on. Knows nothing of who gave the name.
+gives way to known answers, and the temperature is redone. Examples are split into those that the class is made of and
+those it is calibrated and judged on. Knows nothing of who gave the name.
 """
 
 from dataclasses import dataclass, replace
@@ -15,10 +15,11 @@ from sklearn.cluster import KMeans
 from leaktrace.science.conformal import images_needed
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.density_file import CalibrationSet, DensityParts, EnrolledHead
+from leaktrace.science.extended_head import ExtendedHead
 from leaktrace.science.gates import GateRules, Sample, decisions
-from leaktrace.science.judging import Judge, extend_head
+from leaktrace.science.judging import Judge
 from leaktrace.science.model_folder import Model
-from leaktrace.science.offsets import Calibrating, fit_offset, largest_offset
+from leaktrace.science.offsets import Calibrating, fit_score, largest_offset
 from leaktrace.science.stratified import given_or_unknown
 
 MIN_FIT = 30
@@ -77,24 +78,30 @@ def enrol(
     if base.calibration_ is None:
         raise ValueError("the density carries 0 calibration images: publish one that keeps them, then enrol")
     trained = model.net.head.prototypes
-    prototypes = place_prototypes(examples.fit.embeddings, count=trained.shape[1], seed=seed)
+    prototypes = place_prototypes(
+        examples.fit.embeddings, count=trained.shape[1], seed=seed, judged_dim=base.judged_dim
+    )
     before = base.head_ or EnrolledHead(
-        (), np.empty((0, *trained.shape[1:]), np.float32), (), model.temperature
+        (), np.empty((0, *trained.shape[1:]), np.float32), (), (), model.temperature
     )
     head = EnrolledHead(
         (*before.names, name),
         np.concatenate([before.prototypes, prototypes[None]]),
         (*before.offsets, 0.0),
+        (*before.slopes, 0.0),
         before.temperature,
     )
     parts = _with_class(base, base.calibration_, name=name, examples=examples, head=head)
-    return OpenSetDensity.from_parts(replace(parts, head=_with_offset(parts, model, judge, rules=rules)))
+    return OpenSetDensity.from_parts(replace(parts, head=_with_score(parts, model, judge, rules=rules)))
 
 
-def place_prototypes(embeddings: NDArray[np.float32], *, count: int, seed: int) -> NDArray[np.float32]:
-    """`count` centres (count, D) of embeddings (N, D) by k-means."""
-    centres = KMeans(count, n_init=4, random_state=seed).fit(embeddings.astype(np.float64)).cluster_centers_
-    placed: NDArray[np.float32] = centres.astype(np.float32)
+def place_prototypes(
+    embeddings: NDArray[np.float32], *, count: int, seed: int, judged_dim: int | None = None
+) -> NDArray[np.float32]:
+    """`count` centres (count, D) of embeddings (N, D) by k-means on the first `judged_dim` numbers, 0 in the others."""
+    judged = embeddings[:, :judged_dim].astype(np.float64)
+    placed = np.zeros((count, embeddings.shape[1]), np.float32)
+    placed[:, : judged.shape[1]] = KMeans(count, n_init=4, random_state=seed).fit(judged).cluster_centers_
     return placed
 
 
@@ -143,40 +150,47 @@ def _calibrated_with(calibration: CalibrationSet, held_out: Examples, *, index: 
     return joined.in_order(np.argsort(labels, kind="stable"))
 
 
-def _with_offset(parts: DensityParts, model: Model, judge: Judge, *, rules: GateRules) -> EnrolledHead:
-    """The head with the offset of its newest class and the temperature that suit the calibration images best.
+def _with_score(parts: DensityParts, model: Model, judge: Judge, *, rules: GateRules) -> EnrolledHead:
+    """The head with the slope and offset of its newest class and the temperature that suit the calibration images best.
 
     Known images among them keep their answers as far as the gates ask: the offset gives way, and where that is not
     enough, the temperature stays the one before.
     """
     head = parts.head
     if head is None:
-        raise ValueError("an offset needs a head; 0 classes were enrolled")
+        raise ValueError("a score needs a head; 0 classes were enrolled")
     images = _calibrating(parts, model, judge)
-    offset, temperature = fit_offset(images)
+    fit = fit_score(images)
+    images, temperature = images.weighed(fit.slope), fit.temperature
     least = judge.thresholds.min_probability
     most = largest_offset(images, temperature=temperature, min_probability=least, rules=rules)
     if not np.isfinite(most):
         temperature = head.temperature
         most = largest_offset(images, temperature=temperature, min_probability=least, rules=rules)
-    return replace(head, offsets=(*head.offsets[:-1], min(offset, most)), temperature=temperature)
+    return replace(
+        head,
+        offsets=(*head.offsets[:-1], min(fit.offset, most)),
+        slopes=(*head.slopes[:-1], fit.slope),
+        temperature=temperature,
+    )
 
 
 def _calibrating(parts: DensityParts, model: Model, judge: Judge) -> Calibrating:
     """The calibration images with their scores, and what the judge named them without the newest class."""
     head, calibration = parts.head, parts.calibration
     if head is None or calibration is None:
-        raise ValueError("an offset needs a head and calibration images; 0 were given")
-    extended = extend_head(model.net.head, classes=model.classes, enrolled=head)
+        raise ValueError("a score needs a head and calibration images; 0 were given")
+    extended = ExtendedHead(model.net.head, OpenSetDensity.from_parts(parts))
     with torch.inference_mode():
         scores = extended(torch.from_numpy(calibration.embeddings), torch.from_numpy(calibration.gates))
+    evidence = extended.discriminants.evidence(calibration.embeddings.astype(np.float64))[:, -1]
     known = Sample(calibration.embeddings, calibration.gates, strata=calibration.strata)
     answers = decisions(judge, known)
     places = {name: place for place, name in enumerate(parts.classes)}
     named = np.array([places.get(str(answer), -1) for answer in answers], dtype=np.int64)
     index = places[head.names[-1]]
     named[calibration.labels == index] = -1
-    return Calibrating(scores.double().numpy(), calibration.labels, named, index)
+    return Calibrating(scores.double().numpy(), calibration.labels, named, evidence, index)
 
 
 def _opened_up(labels: NDArray[np.int64], index: int, *, added: int) -> NDArray[np.int64]:

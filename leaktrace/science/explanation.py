@@ -2,7 +2,8 @@
 
 A feature's contribution is its share of the margin between the nearest prototype of the runner-up and that of the
 winner, d_second - d_first = sum_i w_i ((h_i - q_i)^2 - (h_i - p_i)^2), so the contributions of all features add up
-to the margin. A crop's margin is the same sum over the crop's own h and w, before crops are averaged. Knows nothing of
+to the margin. A class that was enrolled later has a part that is linear in h beside it, which is shared out in the
+same way. A crop's margin is the same sum over the crop's own h and w, before crops are averaged. Knows nothing of
 images, densities or verdicts.
 """
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from leaktrace.science.encoder import Embedded
 from leaktrace.science.preprocessing import Box
-from leaktrace.science.prototypes import PrototypeHead
+from leaktrace.science.prototypes import Contest, PrototypeHead
 
 FEATURES_SHOWN = 8
 
@@ -99,15 +100,12 @@ def explain(
     """
     embedding, gate = embedded.embedding.float(), embedded.gate.float()
     distances = head.distances(embedding, gate)  # (B, K, M)
-    scores = head.scores(distances)  # (B, K)
+    scores = head(embedding, gate)  # (B, K)
     nearest = distances.min(dim=-1)  # values and indices, (B, K)
     first, second = scores.topk(2, dim=-1).indices.unbind(-1)  # (B,)
-    rows = range(len(embedding))
-    prototypes = head.prototypes
-    winners = prototypes[first, nearest.indices[rows, first]]  # (B, D)
-    runners_up = prototypes[second, nearest.indices[rows, second]]
-    margins = gate * ((embedding - runners_up).square() - (embedding - winners).square())  # (B, D)
-    parts = _crop_margins(crops, winners, runners_up) if crops else [()] * len(embedding)
+    contest = head.contest(embedding, nearest.indices, first, second)
+    margins = contest.margins(embedding, gate)  # (B, D)
+    parts = _crop_margins(crops, contest) if crops else [()] * len(embedding)
     return [
         Explanation(
             steps=tuple(
@@ -120,21 +118,19 @@ def explain(
             margin=float(margins[row].sum()),
             crops=parts[row],
         )
-        for row in rows
+        for row in range(len(embedding))
     ]
 
 
-def _crop_margins(crops: Crops, winners: Tensor, runners_up: Tensor) -> list[tuple[CropMargin, ...]]:
-    """Margins of every crop between the same two prototypes (B, D) as its image's."""
-    if len(crops.embedded) != len(winners):
-        raise ValueError(f"the crops of {len(crops.embedded)} images were given for {len(winners)} images")
+def _crop_margins(crops: Crops, contest: Contest) -> list[tuple[CropMargin, ...]]:
+    """Margins of every crop in the same contest as its image's."""
+    images = len(contest.winners)
+    if len(crops.embedded) != images:
+        raise ValueError(f"the crops of {len(crops.embedded)} images were given for {images} images")
     found = []
-    for embedded, boxes, winner, runner_up in zip(
-        crops.embedded, crops.boxes, winners, runners_up, strict=True
-    ):
-        embedding, gate = embedded.embedding.float(), embedded.gate.float()  # (N, D)
-        ahead = (embedding - runner_up).square() - (embedding - winner).square()
-        margins = (gate * ahead).sum(-1).tolist()  # (N,)
+    for row, (embedded, boxes) in enumerate(zip(crops.embedded, crops.boxes, strict=True)):
+        own = contest[row].margins(embedded.embedding.float(), embedded.gate.float())  # (N, D)
+        margins = own.sum(-1).tolist()  # (N,)
         found.append(
             tuple(CropMargin(**vars(box), margin=margin) for box, margin in zip(boxes, margins, strict=True))
         )

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from leaktrace.science.density import OpenSetDensity
-from leaktrace.science.density_file import EnrolledHead
 from leaktrace.science.encoder import Embedded
 from leaktrace.science.explanation import Crops, Explanation, explain
+from leaktrace.science.extended_head import ExtendedHead
 from leaktrace.science.model_folder import Model
 from leaktrace.science.prototypes import PrototypeHead
 from leaktrace.science.stratified import UNKNOWN, given_or_unknown
@@ -83,7 +83,7 @@ class Judge:
         self.calibration = density.calibration_by_strata(thresholds.alpha)
         self.classes = tuple(str(name) for name in density.classes_)
         self.steps = model.schedule.steps
-        self.head = extend_head(model.net.head, classes=model.classes, enrolled=density.head_)
+        self.head = model_head(model) if density.head_ is None else ExtendedHead(model.net.head, density)
         self.temperature = density.head_.temperature if density.head_ else model.temperature
 
     @torch.inference_mode()
@@ -161,37 +161,6 @@ class Judge:
         return {"stratum": None if stratum == UNKNOWN else stratum, "classes": classes}
 
 
-def extend_head(
-    head: PrototypeHead, *, classes: Sequence[str], enrolled: EnrolledHead | None
-) -> PrototypeHead:
-    """The head on the CPU with the enrolled classes' prototypes among the trained ones, all in the order of names.
-
-    Raises ValueError when the numbers of prototypes or dimensions differ.
-    """
-    extended = copy.deepcopy(head).cpu().float().requires_grad_(False)
-    if enrolled is None:
-        return extended
-    trained = extended.prototypes.detach()
-    if enrolled.prototypes.shape[1:] != trained.shape[1:]:
-        raise ValueError(
-            f"enrolled prototypes are {enrolled.prototypes.shape[1:]} a class, trained ones {tuple(trained.shape[1:])}"
-        )
-    names = (*classes, *enrolled.names)
-    stacked = torch.cat([trained, torch.from_numpy(enrolled.prototypes.copy())])  # (K + E, M, D)
-    order = sorted(range(len(names)), key=names.__getitem__)
-    extended.prototypes = nn.Parameter(stacked[order], requires_grad=False)
-    offsets = torch.tensor([0.0] * len(classes) + list(enrolled.offsets))
-    return OffsetHead(extended, offsets[order])
-
-
-class OffsetHead(PrototypeHead):
-    """A head whose classes have a constant added to their scores."""
-
-    def __init__(self, head: PrototypeHead, offsets: Tensor) -> None:
-        nn.Module.__init__(self)
-        self.prototypes, self.log_temperature = head.prototypes, head.log_temperature
-        self.offsets = offsets
-
-    def scores(self, distances: Tensor) -> Tensor:
-        """Soft-min over prototypes and the offset: (B, K, M) -> (B, K), higher is closer."""
-        return super().scores(distances) + self.offsets
+def model_head(model: Model) -> PrototypeHead:
+    """The trained head on the CPU."""
+    return copy.deepcopy(model.net.head).cpu().float().requires_grad_(False)

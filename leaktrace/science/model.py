@@ -57,7 +57,8 @@ class ProtoLeakNet(nn.Module):
         self.register_buffer("signal", signal, persistent=False)
         self.register_buffer("sigma", sigma, persistent=False)
         self.encoder = TemporalEncoder(config.encoder)
-        self.blocks = BlockCoordinates(config.coordinates) if config.coordinates else None
+        of_blocks = config.coordinates + config.components
+        self.blocks = BlockCoordinates(of_blocks) if of_blocks else None
         self.head = PrototypeHead(
             len(config.classes),
             prototypes=config.prototypes,
@@ -75,18 +76,19 @@ class ProtoLeakNet(nn.Module):
         return renoise(latents, noise, signal=self.signal, sigma=self.sigma)
 
     def coordinates(self, images: Tensor) -> Tensor:
-        """Coordinates of block statistics, (B, 3, H, W) in [-1, 1] -> (B, config.coordinates)."""
+        """Coordinates and components of block statistics, (B, 3, H, W) in [-1, 1] -> (B, both)."""
         if self.blocks is None:
             return images.new_empty((len(images), 0))
         coordinates: Tensor = self.blocks(images)
         return coordinates
 
-    @staticmethod
-    def beside(embedded: Embedded, coordinates: Tensor) -> Embedded:
-        """The features of crops, and behind them the coordinates of the same crops, always at gate 1."""
+    def beside(self, embedded: Embedded, coordinates: Tensor) -> Embedded:
+        """The features of crops, and behind them coordinates at gate 1 and components at gate 0 of the same crops."""
+        gates = torch.ones_like(coordinates)
+        gates[:, self.config.coordinates :] = 0
         return Embedded(
             torch.cat([embedded.embedding.float(), coordinates], dim=1),
-            torch.cat([embedded.gate.float(), torch.ones_like(coordinates)], dim=1),
+            torch.cat([embedded.gate.float(), gates], dim=1),
             embedded.attention,
         )
 

@@ -88,6 +88,7 @@ def write_model(folder: Path, model: Model) -> dict[str, Any]:
         "encoder": asdict(model.net.config.encoder),
         "prototypes": model.net.config.prototypes,
         "coordinates": model.net.config.coordinates,
+        "components": model.net.config.components,
         "temperature": model.temperature,
         "files": {name: sha256(folder / name) for name in (LATENT_ENCODER, PROTO_LEAKNET)},
     }
@@ -167,6 +168,7 @@ def _model(card: Mapping[str, Any]) -> Model:
         tuple(section["classes"]),
         section["prototypes"],
         section.get("coordinates", 0),
+        section.get("components", 0),
     )
     return Model(
         name=card["name"],

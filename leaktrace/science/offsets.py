@@ -1,10 +1,11 @@
 """What is added to a new class's score: as much as its likelihood asks for, and no more than known answers bear.
 
 A class that is placed by its examples' centres lies nearer to every image than classes that were trained to be told
-apart, so its score needs an offset. Knows nothing of prototypes or densities.
+apart, so its score needs an offset; and the evidence of linear discriminants counts by a slope. Knows nothing of
+prototypes, discriminants or densities.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,43 +21,83 @@ Floats = NDArray[np.float64]
 SPENT = 0.5
 # Scores are float32: an answer that hangs on less than this share of their spread is not counted as kept.
 _MARGIN = 1e-5
+# Logits between typical images of the new class and of the others; where nothing speaks against it, more is no use.
+_ENOUGH = 10.0
+_WEIGHT_OF_ENOUGH = 0.01
+# Of the logarithm of the slope, the offset and the logarithm of the temperature, in units of the scores and evidence.
+_BOUNDS = ((-8.0, 8.0), (-8.0, 8.0), (-8.0, 4.0))
 
 
 @dataclass(frozen=True)
 class Calibrating:
     """Calibration images: scores (N, K) of all classes, makers (N,), and `index` of the new class among the K.
 
-    `named` (N,) is the class that each image was given before the new one came, -1 where it was given none.
+    `named` (N,) is the class that each image was given before the new one came, -1 where it was given none, and
+    `evidence` (N,) what discriminants say for the new class, in whatever unit.
     """
 
     scores: Floats
     labels: NDArray[np.int64]
     named: NDArray[np.int64]
+    evidence: Floats
     index: int
 
+    def weighed(self, slope: float) -> "Calibrating":
+        """The same images with `slope` times the evidence in the new class's score, and none left."""
+        scores = self.scores.copy()
+        scores[:, self.index] += slope * self.evidence
+        return replace(self, scores=scores, evidence=np.zeros_like(self.evidence))
 
-def fit_offset(images: Calibrating) -> tuple[float, float]:
-    """The offset of the new class and the temperature that make the log-likelihood of the scores greatest.
 
-    Each class counts alike, so that a class with few images is not sacrificed to the others.
+@dataclass(frozen=True)
+class ScoreFit:
+    """What a new class's evidence is multiplied by, what is added to its score, and the temperature of all scores."""
+
+    slope: float
+    offset: float
+    temperature: float
+
+
+def fit_score(images: Calibrating) -> ScoreFit:
+    """The slope, offset and temperature that make the log-likelihood greatest.
+
+    Each class counts alike, so that a class with few images is not sacrificed to the others. Where evidence tells the
+    new class apart without an error its slope would grow without end, so it is drawn to what is enough.
     """
-    scores, labels, index = images.scores, images.labels, images.index
-    # (N,), the offset that makes a tie
-    others = np.delete(scores, index, axis=1).max(axis=1) - scores[:, index]
-    spread = float(np.ptp(others)) or 1.0
+    labels, index = images.labels, images.index
     weights = (1 / np.bincount(labels))[labels]
+    own = labels == index
+    reach = max(1e-9, float(np.median(images.evidence[own]) - np.median(images.evidence[~own])))
+    spread = max(1e-2, float(images.scores.std()))
+
+    def unpacked(point: Floats) -> ScoreFit:
+        slope, temperature = spread * np.exp(point[0]) / reach, spread * np.exp(point[2])
+        # The middle between the new class's images and the others moves with the slope; the offset is meant from there.
+        return ScoreFit(
+            float(slope), float(spread * point[1] + _middle(images.weighed(slope))), float(temperature)
+        )
 
     def loss(point: Floats) -> float:
-        shifted = scores.copy()
-        shifted[:, index] += point[0] * spread
-        logits = shifted / np.exp(point[1])
+        fit = unpacked(point)
+        logits = images.weighed(fit.slope).scores
+        logits[:, index] += fit.offset
+        logits /= fit.temperature
         picked = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
-        return float((weights * (logsumexp(logits, axis=1) - picked)).sum())
+        excess = fit.slope * reach / fit.temperature / _ENOUGH
+        return float((weights * (logsumexp(logits, axis=1) - picked)).sum() + _WEIGHT_OF_ENOUGH * excess**2)
 
-    middle = (np.median(others[labels == index]) + np.median(others[labels != index])) / 2 / spread
-    start = np.array([middle, np.log(max(1e-2, float(scores.std())) / 4)])
-    best: Any = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400})  # type: ignore[no-untyped-call]
-    return float(best.x[0] * spread), float(np.exp(best.x[1]))
+    start = np.array([0.0, 0.0, np.log(0.25)])
+    options = {"maxiter": 600}
+    best: Any = minimize(loss, start, method="Nelder-Mead", bounds=_BOUNDS, options=options)  # type: ignore[no-untyped-call]
+    return unpacked(best.x)
+
+
+def _middle(images: Calibrating) -> float:
+    """The offset at which half of the way between the new class's images and the others a tie is made."""
+    others = np.delete(images.scores, images.index, axis=1).max(axis=1)
+    ties = others - images.scores[:, images.index]  # (N,), the offset that makes a tie
+    own = images.labels == images.index
+    return float((np.median(ties[own]) + np.median(ties[~own])) / 2)
 
 
 def largest_offset(

@@ -5,11 +5,38 @@ close as its nearest prototypes. Knows nothing of how embedding and gate came ab
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 TEMPERATURE_RANGE = (0.5, 5.0)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Parts of a score that are linear in the embedding: each feature adds tilt * h - level, (B, D) and (B, D)."""
+
+    tilts: Tensor
+    levels: Tensor
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two prototypes a row, (B, D) each, and the linear parts by which the winner's class is ahead of the other's."""
+
+    winners: Tensor
+    runners_up: Tensor
+    ahead: Lines
+
+    def margins(self, embedding: Tensor, gate: Tensor) -> Tensor:
+        """By how much each feature puts the winner ahead, (B, D), (B, D) -> (B, D)."""
+        nearer = (embedding - self.runners_up).square() - (embedding - self.winners).square()
+        return gate * nearer + self.ahead.tilts * embedding - self.ahead.levels
+
+    def __getitem__(self, row: int) -> "Contest":
+        ahead = Lines(self.ahead.tilts[row], self.ahead.levels[row])
+        return Contest(self.winners[row], self.runners_up[row], ahead)
 
 
 class PrototypeHead(nn.Module):
@@ -44,3 +71,18 @@ class PrototypeHead(nn.Module):
     def forward(self, embedding: Tensor, gate: Tensor) -> Tensor:
         """(B, D), (B, D) -> (B, K)."""
         return self.scores(self.distances(embedding, gate))
+
+    def lines(self, embedding: Tensor, _classes: Tensor) -> Lines:
+        """What is linear in embeddings (B, D) in the scores of classes (B,): nothing, where prototypes are all."""
+        nothing = torch.zeros_like(embedding)
+        return Lines(nothing, nothing)
+
+    def contest(self, embedding: Tensor, nearest: Tensor, first: Tensor, second: Tensor) -> Contest:
+        """Between the classes `first` and `second` (B,), by each class's `nearest` prototype (B, K)."""
+        rows = torch.arange(len(embedding))
+        ahead, behind = self.lines(embedding, first), self.lines(embedding, second)
+        return Contest(
+            self.prototypes[first, nearest[rows, first]],
+            self.prototypes[second, nearest[rows, second]],
+            Lines(ahead.tilts - behind.tilts, ahead.levels - behind.levels),
+        )

@@ -19,6 +19,8 @@ _SMALLEST_DEVIATION = 1e-6
 class EmbeddingScale(BaseEstimator):
     """Standardise each dimension; with `whiten` also decorrelate by the covariance within classes.
 
+    Only the first `judged_dim` dimensions are used, where that is given.
+
     Attributes
     ----------
     mean_, deviation_ : (D,) of the known embeddings ; varying_ : (D,) which dimensions are used
@@ -27,8 +29,9 @@ class EmbeddingScale(BaseEstimator):
     Source of the shrunk covariance: Ledoit and Wolf 2004.
     """
 
-    def __init__(self, *, whiten: bool = True) -> None:
+    def __init__(self, *, whiten: bool = True, judged_dim: int | None = None) -> None:
         self.whiten = whiten
+        self.judged_dim = judged_dim
 
     def fit(self, known: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
         """Learn from known embeddings (N, D) and labels (N,). Raises ValueError when no dimension varies."""
@@ -36,6 +39,8 @@ class EmbeddingScale(BaseEstimator):
         self.deviation_: Floats = known.std(axis=0, dtype=np.float64)
         # A dimension that never varies says nothing of the known, and would pull every bandwidth towards zero.
         self.varying_: NDArray[np.bool_] = self.deviation_ > _SMALLEST_DEVIATION
+        if self.judged_dim is not None:
+            self.varying_[self.judged_dim :] = False
         if not self.varying_.any():
             raise ValueError(
                 f"none of the {known.shape[1]} dimensions varies over {len(known)} known embeddings"

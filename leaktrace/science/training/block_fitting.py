@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
 from torch.nn import functional
 
 from leaktrace.science.block_statistics import block_statistics
@@ -38,11 +38,13 @@ WINDOW_PX = 512  # of an image, to give it another history
 class BlockRecipe:
     """How coordinates are fitted: by how much the covariance is shrunk, and how often an image counts as it is.
 
-    Beside that it counts once off the grid and once after random post-processing.
+    Beside that it counts once off the grid and once after random post-processing. `components` principal components are
+    kept for classes that are enrolled later.
     """
 
     shrinkage: float = 0.03
     as_is: int = 2
+    components: int = 128
 
 
 def with_blocks(
@@ -55,16 +57,22 @@ def with_blocks(
     seed: int,
     report: Callable[[str, float, float], None],
 ) -> ProtoLeakNet:
-    """The net with one coordinate fewer than classes behind its features; prototypes stand at the classes' means."""
+    """The net with one coordinate fewer than classes, and components, behind its features.
+
+    Prototypes stand at the classes' means in the coordinates, and nowhere in the components, which have no gate.
+    """
     rows: list[Floats] = []
     generator = np.random.default_rng(seed)
     for index, pixels in enumerate(images):
         rows += _draws(pixels, preprocessing, recipe=recipe, generator=generator)
         report("reading blocks", (index + 1) / len(images), 0.0)
-    mean, projection, centres = _discriminants(
-        np.stack(rows), np.repeat(labels, len(rows) // len(images)), shrinkage=recipe.shrinkage
-    )
-    return _extended(net, mean=mean, projection=projection, centres=centres)
+    scaler = StandardScaler().fit(np.stack(rows))
+    statistics = scaler.transform(np.stack(rows))
+    of_rows = np.repeat(labels, len(rows) // len(images))
+    directions, centres = _discriminants(statistics, of_rows, shrinkage=recipe.shrinkage)
+    components = _components(statistics, count=recipe.components)
+    projection = np.hstack([directions, components]) / np.asarray(scaler.scale_)[:, None]
+    return _extended(net, mean=np.asarray(scaler.mean_), projection=projection, centres=centres)
 
 
 @torch.inference_mode()
@@ -76,12 +84,12 @@ def mean_statistics(crops: Pixels) -> Floats:
 
 def weigh_blocks(net: ProtoLeakNet, embedded: Embedded, labels: Sequence[int]) -> ProtoLeakNet:
     """The net whose coordinates count as suits images best that neither they nor the features were fitted on."""
-    features = net.config.encoder.embedding_dim
+    coordinates = _coordinates(net)
     target = torch.as_tensor(labels)
 
     def loss(log_weight: float) -> float:
         gate = embedded.gate.clone()
-        gate[:, features:] = float(np.exp(log_weight))
+        gate[:, coordinates] = float(np.exp(log_weight))
         with torch.inference_mode():
             scores = net.head(embedded.embedding, gate).double()
         return float(functional.cross_entropy(scores / fit_temperature(scores, labels), target))
@@ -102,33 +110,37 @@ def _draws(
 
 def _discriminants(
     statistics: Floats, labels: NDArray[np.int64], *, shrinkage: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (F,), projection (F, K - 1) in which classes have unit covariance, and the classes' means (K, K - 1)."""
-    scaler = StandardScaler().fit(statistics)
-    standardised = scaler.transform(statistics)
+) -> tuple[Floats, Floats]:
+    """Directions (F, K - 1) in which classes have unit covariance, and the classes' means along them (K, K - 1)."""
     classes = len(np.unique(labels))
-    analysis: Any = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(standardised, labels)
-    directions = analysis.scalings_[:, : classes - 1]
-    coordinates = standardised @ directions
+    analysis: Any = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(statistics, labels)
+    directions: Floats = analysis.scalings_[:, : classes - 1]
+    coordinates = statistics @ directions
     centres = np.stack([coordinates[labels == index].mean(axis=0) for index in range(classes)])
-    projection = directions / np.asarray(scaler.scale_)[:, None]
-    return _tensor(np.asarray(scaler.mean_)), _tensor(projection), _tensor(centres)
+    return directions, centres
 
 
-def _tensor(values: Floats) -> Tensor:
-    return torch.from_numpy(values).float()
+def _components(statistics: Floats, *, count: int) -> Floats:
+    """Up to `count` orthonormal directions (F, count) along which statistics (N, F) vary most."""
+    if not count:
+        return np.empty((statistics.shape[1], 0))
+    found: Floats = PCA(min(count, *statistics.shape), svd_solver="full").fit(statistics).components_.T
+    return found
 
 
-def _extended(net: ProtoLeakNet, *, mean: Tensor, projection: Tensor, centres: Tensor) -> ProtoLeakNet:
-    """The same net for longer embeddings: all prototypes of a class stand at its mean behind the features."""
-    extended = ProtoLeakNet(replace(net.config, coordinates=projection.shape[1]))
+def _extended(net: ProtoLeakNet, *, mean: Floats, projection: Floats, centres: Floats) -> ProtoLeakNet:
+    """The same net for longer embeddings: all prototypes of a class stand at its mean in the coordinates."""
+    coordinates = centres.shape[1]
+    components = projection.shape[1] - coordinates
+    extended = ProtoLeakNet(replace(net.config, coordinates=coordinates, components=components))
     state = net.state_dict()
     prototypes = state["head.prototypes"]  # (K, M, D)
-    behind = centres[:, None].expand(-1, prototypes.shape[1], -1)
+    behind = prototypes.new_zeros((*prototypes.shape[:2], coordinates + components))
+    behind[..., :coordinates] = torch.from_numpy(centres)[:, None]
     state |= {
         "head.prototypes": torch.cat([prototypes, behind], dim=2),
-        "blocks.mean": mean,
-        "blocks.projection": projection,
+        "blocks.mean": torch.from_numpy(mean).float(),
+        "blocks.projection": torch.from_numpy(projection).float(),
     }
     extended.load_state_dict(state)
     return extended.eval()
@@ -140,6 +152,11 @@ def _scaled(net: ProtoLeakNet, factor: float) -> ProtoLeakNet:
     if scaled.blocks is None:
         raise ValueError("a net without coordinates was given; fit them first")
     with torch.no_grad():
-        scaled.blocks.projection.mul_(factor)
-        scaled.head.prototypes[..., net.config.encoder.embedding_dim :].mul_(factor)
+        scaled.blocks.projection[:, : net.config.coordinates].mul_(factor)
+        scaled.head.prototypes[..., _coordinates(net)].mul_(factor)
     return scaled
+
+
+def _coordinates(net: ProtoLeakNet) -> slice:
+    """Where in an embedding the coordinates stand."""
+    return slice(net.config.encoder.embedding_dim, net.config.judged_dim)

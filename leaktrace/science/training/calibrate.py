@@ -64,7 +64,8 @@ def calibrate(
         scores = model.net.head(held.embedding, held.gate)
     model = replace(model, temperature=fit_temperature(scores, labels))
     card = write_model(out, model)
-    density = OpenSetDensity(model_version=version_of(card)).fit(
+    judged_dim = model.net.config.judged_dim
+    density = OpenSetDensity(model_version=version_of(card), judged_dim=judged_dim).fit(
         known.embedding.numpy(),
         np.array([sample.generator for sample in fitting.samples]),
         calibration_embeddings=held.embedding.numpy(),

@@ -1,5 +1,7 @@
 """The offset of a new class: the largest at which known answers stay, held to a plain recomputation of the answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from leaktrace.science.gates import GateRules
-from leaktrace.science.offsets import SPENT, Calibrating, fit_offset, largest_offset
+from leaktrace.science.offsets import SPENT, Calibrating, fit_score, largest_offset
 
 LEAST = 0.5
 NEW = 2
@@ -27,10 +29,10 @@ def calibrating(seed: int, *, count: int = 60, overlap: float = 1.0) -> Calibrat
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(4), count)
     scores = random.normal(scale=overlap, size=(len(labels), 4)) + 3 * np.eye(4)[labels]
-    images = Calibrating(scores, labels, np.zeros(len(labels), np.int64), NEW)
+    images = Calibrating(scores, labels, np.zeros(len(labels), np.int64), np.zeros(len(labels)), NEW)
     named = named_with(images, -1e9, temperature=1.0)
     named[labels == NEW] = -1
-    return Calibrating(scores, labels, named, NEW)
+    return replace(images, named=named)
 
 
 def lost(images: Calibrating, offset: float, *, temperature: float = 1.0) -> NDArray[np.bool_]:
@@ -58,9 +60,36 @@ def test_no_class_is_sacrificed() -> None:
 
 def test_likelihood_asks_for_more_than_is_bearable() -> None:
     images = calibrating(1, overlap=2.0)
-    offset, temperature = fit_offset(images)
-    most = largest_offset(images, temperature=temperature, min_probability=0.0, rules=GateRules())
-    assert most < offset
+    fit = fit_score(images)
+    most = largest_offset(images, temperature=fit.temperature, min_probability=0.0, rules=GateRules())
+    assert most < fit.offset
+
+
+def new_class_found(images: Calibrating) -> float:
+    """The share of the new class's images that the fitted score gives it."""
+    fit = fit_score(images)
+    answers = named_with(images.weighed(fit.slope), fit.offset, temperature=fit.temperature)
+    return float((answers[images.labels == NEW] == NEW).mean())
+
+
+def test_evidence_counts_where_scores_say_little() -> None:
+    images = calibrating(4, overlap=2.0)
+    own = images.labels == NEW
+    noise = np.random.default_rng(0).normal(size=len(own))
+    told = replace(images, evidence=1_000.0 * (5 * own + noise))
+    assert new_class_found(told) >= 0.95 > 0.8 > new_class_found(images)
+
+
+def test_evidence_of_nothing_changes_no_answer() -> None:
+    images = calibrating(4)
+    noise = replace(images, evidence=np.random.default_rng(0).normal(size=len(images.labels)))
+    assert new_class_found(noise) == pytest.approx(new_class_found(images), abs=0.05)
+
+
+def test_slope_is_finite_where_nothing_is_confused() -> None:
+    images = calibrating(5)
+    fit = fit_score(replace(images, evidence=np.where(images.labels == NEW, 1.0, -1.0)))
+    assert 0 < 2 * fit.slope / fit.temperature < 100
 
 
 @pytest.mark.parametrize(("temperature", "bearable"), [(1.0, True), (50.0, False)])

@@ -11,9 +11,12 @@ from leaktrace.science.model import ProtoLeakNet
 from leaktrace.science.model_folder import Model
 from leaktrace.science.preprocessing import cut_crops
 from leaktrace.science.training.block_fitting import BlockRecipe, mean_statistics, weigh_blocks, with_blocks
+from leaktrace.science.training.crops import to_tensor
 
 CLASSES = 3
 FEATURES = 16
+
+COORDINATES = slice(FEATURES, FEATURES + CLASSES - 1)
 
 
 def textures(number: int, *, seed: int = 0) -> tuple[list[np.ndarray], list[int]]:
@@ -46,12 +49,13 @@ def fitted(small_model: Model) -> ProtoLeakNet:
 def coordinates_of(net: ProtoLeakNet, images: list[np.ndarray], model: Model) -> torch.Tensor:
     assert net.blocks is not None
     statistics = np.stack([mean_statistics(cut_crops(one, model.preprocessing)) for one in images])
-    return (torch.from_numpy(statistics).float() - net.blocks.mean) @ net.blocks.projection
+    behind = (torch.from_numpy(statistics).float() - net.blocks.mean) @ net.blocks.projection
+    return behind[:, : net.config.coordinates]
 
 
 def test_new_images_lie_at_their_centres(fitted: ProtoLeakNet, small_model: Model) -> None:
     images, labels = textures(12, seed=1)
-    centres = fitted.head.prototypes[:, 0, FEATURES:]  # (K, K - 1)
+    centres = fitted.head.prototypes[:, 0, COORDINATES]  # (K, K - 1)
     nearest = torch.cdist(coordinates_of(fitted, images, small_model), centres).argmin(dim=1)
     assert nearest.tolist() == labels
 
@@ -68,8 +72,8 @@ def test_useless_coordinates_hardly_count(fitted: ProtoLeakNet) -> None:
     embedding = torch.randn((60, FEATURES + CLASSES - 1), generator=random)
     # The features say the class; the coordinates are those of another image.
     embedding[:, :FEATURES] = 0.3 * embedding[:, :FEATURES] + fitted.head.prototypes[labels, 0, :FEATURES]
-    embedding[:, FEATURES:] = fitted.head.prototypes[labels[1:] + labels[:1], 0, FEATURES:]
-    weighed = weigh_blocks(fitted, Embedded(embedding, torch.ones_like(embedding), torch.ones(60, 1)), labels)
+    embedding[:, FEATURES:] = fitted.head.prototypes[labels[1:] + labels[:1], 0, COORDINATES]
+    weighed = weigh_blocks(fitted, with_components(embedding, fitted), labels)
     assert lengths(weighed) < 0.1 * lengths(fitted)
 
 
@@ -77,7 +81,7 @@ def test_weight_leaves_coordinates_at_centres(fitted: ProtoLeakNet, small_model:
     images, labels = textures(30, seed=2)
     behind = coordinates_of(fitted, images, small_model)
     embedding = torch.cat([torch.randn((30, FEATURES)), behind], dim=1)
-    weighed = weigh_blocks(fitted, Embedded(embedding, torch.ones_like(embedding), torch.ones(30, 1)), labels)
+    weighed = weigh_blocks(fitted, with_components(embedding, fitted), labels)
     factor = lengths(weighed) / lengths(fitted)
     torch.testing.assert_close(coordinates_of(weighed, images, small_model), behind * factor)
 
@@ -108,4 +112,24 @@ def test_seed_decides_histories(small_model: Model) -> None:
 
 
 def lengths(net: ProtoLeakNet) -> float:
-    return float(net.head.prototypes[..., FEATURES:].detach().norm())
+    return float(net.head.prototypes[..., COORDINATES].detach().norm())
+
+
+def with_components(judged: torch.Tensor, net: ProtoLeakNet) -> Embedded:
+    """Judged numbers at gate 1, and components of any size at gate 0."""
+    components = 100 * torch.ones((len(judged), net.config.components))
+    gates = torch.cat([torch.ones_like(judged), torch.zeros_like(components)], dim=1)
+    return Embedded(torch.cat([judged, components], dim=1), gates, torch.ones(len(judged), 1))
+
+
+def test_components_keep_what_varies_and_decide_nothing(fitted: ProtoLeakNet, small_model: Model) -> None:
+    images, _ = textures(16, seed=3)
+    crops = [cut_crops(one, small_model.preprocessing) for one in images]
+    pixels = torch.stack([to_tensor(one) for one in crops]).flatten(0, 1)
+    rows = torch.zeros((len(pixels), FEATURES))
+    behind = fitted.beside(Embedded(rows, rows, torch.ones(len(rows), 1)), fitted.coordinates(pixels))
+    judged = fitted.config.judged_dim
+    kept = behind.embedding[:, judged:]
+    assert kept.shape[1] == fitted.config.components > 0
+    assert kept.std(dim=0)[0] > kept.std(dim=0)[-1] > 0
+    assert behind.gate[:, judged:].abs().max() == 0 < behind.gate[:, FEATURES:judged].min()
