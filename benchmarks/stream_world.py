@@ -55,7 +55,8 @@ class World:
 def make_world(random: np.random.Generator, *, days: int, new: int, separation: float) -> World:
     """`separation` multiplies the distances between class means; 1 is what the starter model has."""
     density = OpenSetDensity.from_bytes(STARTER.read_bytes())
-    own = [density.embeddings_[density.labels_ == label] for label in range(len(density.classes_))]
+    judged = density.judged(density.embeddings_)
+    own = [judged[density.labels_ == label] for label in range(len(density.classes_))]
     means = np.stack([points.mean(axis=0, dtype=np.float64) for points in own])
     middle = means.mean(axis=0)
     spread = separation * (means - middle)

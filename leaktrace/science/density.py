@@ -141,6 +141,10 @@ class OpenSetDensity(BaseEstimator):
         check_is_fitted(self)
         return self.scale_.transform(checked_embeddings(embeddings, name="given"))
 
+    def judged(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The numbers of embeddings (B, D) that novelty goes by, in their own units (B, judged_dim)."""
+        return embeddings[:, : self.judged_dim]
+
     def p_values(self, embeddings: ArrayLike) -> Floats:
         """Conformal p-values (B, K): for an image of class c, P(p_c <= alpha) <= alpha."""
         return p_values(self.novelty(embeddings), self.calibration_scores_)

@@ -14,6 +14,7 @@ import numpy as np
 
 from leaktrace.errors import InvalidInput
 from leaktrace.science.attributor import Attributor
+from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.model_folder import noise_key_of
 from leaktrace.science.preprocessing import Preprocessing, Protocol
 from leaktrace.science.training.answers import Answers
@@ -125,7 +126,7 @@ def evaluate(
             per_generator=plan.robust_images,
             report=report,
         )
-    run["records"] = _records(judged)
+    run["records"] = _records(judged, attributor.density)
     run["seconds"] = perf_counter() - started
     return run
 
@@ -185,9 +186,9 @@ def _looked_into(
     }
 
 
-def _records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def _records(judged: Sequence[Judged], density: OpenSetDensity) -> list[dict[str, Any]]:
     """One record an image, with its place on the map of embeddings."""
-    places = flat_map(np.stack([one.attribution.embedding for one in judged]))
+    places = flat_map(density.judged(np.stack([one.attribution.embedding for one in judged])))
     records = [one.record() for one in judged]
     for index, record in enumerate(records):
         placed = places is not None and bool(np.isfinite(places[index]).all())

@@ -88,7 +88,7 @@ def _without_features(
     model = inference.model
     said = explain(embedded, inference.net.head, classes=model.classes, steps=model.schedule.steps)
     generator = np.random.default_rng(seed)
-    size = embedded.embedding.shape[1]
+    size = model.net.config.judged_dim
     sets = []
     for one in said:
         named = [feature.index for feature in one.features]
