@@ -64,6 +64,9 @@ def _show_run(run: Mapping[str, Any], console: Console) -> None:
     )
     if run["closed_set"] is not None:
         console.print(_closed_table(run))
+        console.print(
+            f"ECE of a model that is calibrated exactly, on as many images: {_cell(run['closed_set'], 'ece_by_chance')}"
+        )
         console.print(_class_table(run["closed_set"]["class_auc"]))
     if run["open_set"]:
         console.print(_open_table(run["open_set"]))

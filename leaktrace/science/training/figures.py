@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from leaktrace.science.conformal import images_needed
 from leaktrace.science.training.answers import Answers
 from leaktrace.science.training.dataset import REAL
-from leaktrace.science.training.metrics import FIGURES, Floats, class_aucs, confusion
+from leaktrace.science.training.metrics import (
+    FIGURES,
+    Floats,
+    calibration_error_by_chance,
+    class_aucs,
+    confusion,
+)
 from leaktrace.science.training.open_set_metrics import OPEN_FIGURES, oscr
 from leaktrace.science.training.resampling import draw_counts, interval
 
@@ -176,6 +182,7 @@ def _add_counts(nested: dict[str, Any], answers: Answers, *, tiers: Mapping[str,
         table = confusion(chosen.probabilities, chosen.labels).tolist()
         nested["closed_set"] |= {
             "images": len(rows),
+            "ece_by_chance": asdict(interval(calibration_error_by_chance(chosen.probabilities))),
             "confusion": {"classes": list(answers.classes), "counts": table},
         }
     for name, group in nested["groups"].items():

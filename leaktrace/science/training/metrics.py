@@ -69,6 +69,18 @@ def calibration_error(probabilities: Floats, labels: Labels, counts: Floats) -> 
     return np.asarray(np.sum(totals, axis=0) / counts.sum(axis=1))
 
 
+def calibration_error_by_chance(probabilities: Floats, *, draws: int = 1000, seed: int = 0) -> Floats:
+    """The errors (1 + draws,) of a model whose probabilities are exactly right; the first is their mean.
+
+    Bins of few images have gaps by chance, so even such a model has an error above 0 (Vaicenavicius et al. 2019).
+    """
+    steps = probabilities.cumsum(axis=1)
+    chances = np.random.default_rng(seed).random((draws, len(probabilities), 1)) * steps[:, -1:]
+    once = np.ones((1, len(probabilities)))
+    errors = [calibration_error(probabilities, (steps <= chance).sum(axis=1), once)[0] for chance in chances]
+    return np.array([np.mean(errors), *errors])
+
+
 def brier(probabilities: Floats, labels: Labels, counts: Floats) -> Floats:
     """Mean squared distance between the probabilities and the truth, 0 to 2 (Brier 1950)."""
     truth = np.eye(probabilities.shape[1])[labels]

@@ -12,6 +12,7 @@ from leaktrace.science.training.metrics import (
     balanced_accuracy,
     brier,
     calibration_error,
+    calibration_error_by_chance,
     class_aucs,
     confusion,
     macro_auc,
@@ -105,6 +106,18 @@ def test_calibration_error_by_hand() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
     labels = np.array([0, 1, 0, 0])
     assert calibration_error(probabilities, labels, ones(labels))[0] == pytest.approx(0.4)
+
+
+def test_exact_calibration_has_an_error_by_chance() -> None:
+    """Labels are drawn from the probabilities: errors of many images are near 0, of few they are not."""
+    sure = np.random.default_rng(1).dirichlet([1, 1, 1], size=20_000)
+    many, few = (
+        calibration_error_by_chance(sure, draws=20),
+        calibration_error_by_chance(sure[:200], draws=200),
+    )
+    assert many[0] < 0.02 < few[0] < 0.12
+    assert few[0] == pytest.approx(few[1:].mean())
+    assert calibration_error_by_chance(np.eye(3), draws=5).max() == 0
 
 
 def test_sure_and_right_is_calibrated() -> None:
