@@ -19,7 +19,7 @@ from leaktrace.science.extended_head import ExtendedHead
 from leaktrace.science.gates import GateRules, Sample, decisions
 from leaktrace.science.judging import Judge
 from leaktrace.science.model_folder import Model
-from leaktrace.science.offsets import Calibrating, fit_score, largest_offset
+from leaktrace.science.offsets import Calibrating, fit_offset, largest_offset, steep_slope
 from leaktrace.science.stratified import given_or_unknown
 
 MIN_FIT = 30
@@ -160,8 +160,9 @@ def _with_score(parts: DensityParts, model: Model, judge: Judge, *, rules: GateR
     if head is None:
         raise ValueError("a score needs a head; 0 classes were enrolled")
     images = _calibrating(parts, model, judge)
-    fit = fit_score(images)
-    images, temperature = images.weighed(fit.slope), fit.temperature
+    slope = steep_slope(images, temperature=head.temperature)
+    images = images.weighed(slope)
+    offset, temperature = fit_offset(images)
     least = judge.thresholds.min_probability
     most = largest_offset(images, temperature=temperature, min_probability=least, rules=rules)
     if not np.isfinite(most):
@@ -169,8 +170,8 @@ def _with_score(parts: DensityParts, model: Model, judge: Judge, *, rules: GateR
         most = largest_offset(images, temperature=temperature, min_probability=least, rules=rules)
     return replace(
         head,
-        offsets=(*head.offsets[:-1], min(fit.offset, most)),
-        slopes=(*head.slopes[:-1], fit.slope),
+        offsets=(*head.offsets[:-1], min(offset, most)),
+        slopes=(*head.slopes[:-1], slope),
         temperature=temperature,
     )
 
