@@ -11,7 +11,8 @@ MODEL: dict[str, Any] = {
     "version": "starter-3b720dc90e97",
     "is_serving": True,
     "classes": ["real", "sd-2.1", "sdxl-1.0"],
-    "embedding_dim": 128,
+    "embedding_dim": 264,
+    "judged_dim": 136,
     "registered_at": EXAMPLE_TIME,
     "retired_at": None,
 }
@@ -26,6 +27,10 @@ class Model(BaseModel):
     is_serving: bool = Field(description="The worker heard from last runs it.")
     classes: list[str]
     embedding_dim: int
+    judged_dim: int = Field(
+        description="How many of an embedding's numbers, the first ones, answers and distances go by. "
+        "Those behind them are kept for generators to come."
+    )
     registered_at: datetime
     retired_at: datetime | None = Field(description="Since when its embeddings are not searched any more.")
 

@@ -43,7 +43,7 @@ def card(version: Version, services: GivenServices, caller: DensityReader) -> Mo
 
 def build_model(model: ModelVersion, *, is_serving: bool) -> Model:
     """The model without its card."""
-    names = ("version", "classes", "embedding_dim", "registered_at", "retired_at")
+    names = ("version", "classes", "embedding_dim", "judged_dim", "registered_at", "retired_at")
     return Model(is_serving=is_serving, **{name: getattr(model, name) for name in names})
 
 

@@ -1,9 +1,10 @@
 """How fast and how complete the search for the nearest images is, against an exact search, in a real Postgres.
 
-    python -m benchmarks.vectors [--number 100000] [--minutes 25] [--kinds halfvec,vector]
+    python -m benchmarks.vectors [--number 100000] [--minutes 25] [--kinds halfvec,vector] [--kept 128]
 
 The embeddings are drawn from the class means and covariances of the starter model's known embeddings, not from one
-ball. Three tenants own 1 %, 10 % and 89 % of them; each is asked for ten neighbours by the product's own query.
+ball; `--kept` puts that many numbers behind each that have no say. Three tenants own 1 %, 10 % and 89 % of them; each
+is asked for ten neighbours by the product's own query.
 """
 
 import argparse
@@ -56,6 +57,7 @@ class Table:
     """What was stored, as the exact search in memory needs it."""
 
     embeddings: Embeddings
+    judged_dim: int
     image_ids: list[UUID]
     owners: NDArray[np.int64]
     tenants: list[UUID]
@@ -66,11 +68,12 @@ def main() -> None:
     deadline = time.monotonic() + 60 * arguments.minutes
     random = np.random.default_rng(0)
     draw = mixture()
-    embeddings, queries = draw(arguments.number, random), draw(QUERIES, random)
-    print(f"{arguments.number:,} embeddings of {embeddings.shape[1]} dimensions, {QUERIES} queries, "
-          f"{NEIGHBOURS} neighbours", flush=True)  # fmt: skip
+    judged, asked = draw(arguments.number, random), draw(QUERIES, random)
+    embeddings, queries = (_with_kept(points, arguments.kept, random) for points in (judged, asked))
+    print(f"{arguments.number:,} embeddings of {embeddings.shape[1]} dimensions, {arguments.kept} of them kept, "
+          f"{QUERIES} queries, {NEIGHBOURS} neighbours", flush=True)  # fmt: skip
     with database() as (engine, admin_url):
-        table = fill(admin_url, embeddings, random)
+        table = fill(admin_url, embeddings, random, judged_dim=judged.shape[1])
         truth = exact_answers(table, queries)
         print(f"{'search':10}{'tenant':>8}{'recall@10':>11}{'p50 ms':>9}{'p95 ms':>9}", flush=True)
         measure(engine, table, queries[:EXACT_QUERIES], truth, name="exact", exact=True)
@@ -78,7 +81,7 @@ def main() -> None:
             if time.monotonic() > deadline:
                 print(f"{kind}: left out, the time is up", flush=True)
                 break
-            build(engine, admin_url, kind, embeddings.shape[1])
+            build(engine, admin_url, kind, table)
             measure(engine, table, queries, truth, name=kind, exact=kind == "vector")
 
 
@@ -87,13 +90,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--number", type=int, default=100_000, help="embeddings")
     parser.add_argument("--minutes", type=float, default=25, help="no index is begun later than this")
     parser.add_argument("--kinds", default="halfvec,vector", help="index kinds, in this order")
+    parser.add_argument("--kept", type=int, default=0, help="numbers of each embedding that have no say")
     return parser.parse_args()
 
 
 def mixture() -> Callable[[int, np.random.Generator], Embeddings]:
-    """Draws embeddings (N, D) from one normal distribution a class of the starter model's known embeddings."""
+    """Draws judged numbers (N, J) from one normal distribution a class of the starter model's known embeddings."""
     density = OpenSetDensity.from_bytes(STARTER.read_bytes())
-    own = [density.embeddings_[density.labels_ == label] for label in range(len(density.classes_))]
+    judged = density.judged(density.embeddings_)
+    own = [judged[density.labels_ == label] for label in range(len(density.classes_))]
     means = np.stack([points.mean(axis=0) for points in own])
     roots = np.stack([_root(points) for points in own])
     shares = np.array([len(points) for points in own]) / len(density.embeddings_)
@@ -115,6 +120,10 @@ def _root(points: Embeddings) -> NDArray[np.float64]:
     variances, directions = np.linalg.eigh(np.cov(points.astype(np.float64), rowvar=False))
     root: NDArray[np.float64] = (directions * np.sqrt(np.maximum(variances, 0))).T
     return root
+
+
+def _with_kept(points: Embeddings, kept: int, random: np.random.Generator) -> Embeddings:
+    return np.hstack([points, random.standard_normal((len(points), kept), dtype=np.float32)])
 
 
 @contextmanager
@@ -140,10 +149,11 @@ def database() -> Iterator[tuple[Engine, str]]:
             remove_data(data.path)
 
 
-def fill(admin_url: str, embeddings: Embeddings, random: np.random.Generator) -> Table:
+def fill(admin_url: str, embeddings: Embeddings, random: np.random.Generator, *, judged_dim: int) -> Table:
     """Store one attribution an embedding, spread over the three tenants by their shares."""
     owners = random.choice(len(SHARES), size=len(embeddings), p=list(SHARES.values()))
-    table = Table(embeddings, [uuid4() for _ in embeddings], owners, [uuid4() for _ in SHARES])
+    images, tenants = [uuid4() for _ in embeddings], [uuid4() for _ in SHARES]
+    table = Table(embeddings, judged_dim, images, owners, tenants)
     started = time.monotonic()
     with psycopg.connect(admin_url) as connection:
         connection.execute("SET session_replication_role = replica")  # no image is needed beside the rows
@@ -163,7 +173,7 @@ def exact_answers(table: Table, queries: Embeddings) -> list[list[set[UUID]]]:
     answers = []
     for tenant in range(len(SHARES)):
         rows = np.flatnonzero(table.owners == tenant)
-        own = table.embeddings[rows]
+        own = table.embeddings[rows, : table.judged_dim]
         lengths = (own**2).sum(axis=1)
         answers.append(
             [
@@ -171,22 +181,24 @@ def exact_answers(table: Table, queries: Embeddings) -> list[list[set[UUID]]]:
                     table.image_ids[rows[i]]
                     for i in np.argpartition(lengths - 2 * own @ query, NEIGHBOURS)[:NEIGHBOURS]
                 }
-                for query in queries
+                for query in queries[:, : table.judged_dim]
             ]
         )
     return answers
 
 
-def build(engine: Engine, admin_url: str, kind: str, dimensions: int) -> None:
+def build(engine: Engine, admin_url: str, kind: str, table: Table) -> None:
     """Build the product's index, or the one in full precision beside it, and say what it took."""
     name = index_name(MODEL) if kind == "halfvec" else "ix_benchmark_vector"
+    dimensions, judged = table.embeddings.shape[1], table.judged_dim
     started = time.monotonic()
     if kind == "halfvec":
-        ensure_embedding_index(engine, MODEL, embedding_dim=dimensions)
+        ensure_embedding_index(engine, MODEL, embedding_dim=dimensions, judged_dim=judged)
     else:
+        part = "embedding" if judged == dimensions else f"subvector(embedding, 1, {judged})"
         with psycopg.connect(admin_url, autocommit=True) as admin:
             admin.execute(
-                f"CREATE INDEX {name} ON attributions USING hnsw ((embedding::vector({dimensions})) "
+                f"CREATE INDEX {name} ON attributions USING hnsw (({part}::vector({judged})) "
                 f"vector_l2_ops) WHERE model_version = '{MODEL}'".encode()
             )
     seconds = time.monotonic() - started
@@ -202,7 +214,13 @@ def measure(
     for tenant, share in enumerate(SHARES):
         times, found = [], 0
         for number, query in enumerate([*queries, *queries]):
-            statement = nearest_rows(table.tenants[tenant], embedding=query, model_version=MODEL, exact=exact)
+            statement = nearest_rows(
+                table.tenants[tenant],
+                embedding=query,
+                judged_dim=table.judged_dim,
+                model_version=MODEL,
+                exact=exact,
+            )
             with transaction(engine) as session:
                 prepare_scan(session)
                 started = time.perf_counter()

@@ -50,7 +50,7 @@ class FakeAttribution:
 class FakeAttributor:
     version = "fake-000000000000"
     classes = CLASSES
-    embedding_dim = EMBEDDING_DIM
+    embedding_dim = judged_dim = EMBEDDING_DIM
     alpha = 0.05
     inference = SimpleNamespace(device="cpu")
     card = {"format": 1, "name": "fake"}  # noqa: RUF012 - an Attributor's card is an attribute too

@@ -95,7 +95,7 @@ class SyntheticAttributor:
     """The interface of an Attributor."""
 
     classes = CLASSES
-    embedding_dim = DIMENSIONS
+    embedding_dim = judged_dim = DIMENSIONS
     alpha = ALPHA
 
     def __init__(self, version: str = "synthetic-000000000000") -> None:

@@ -41,8 +41,14 @@ def register(attributor: "Attributor", *, engine: Engine, store: ObjectStore) ->
             card=attributor.card,
             classes=attributor.classes,
             embedding_dim=attributor.embedding_dim,
+            judged_dim=attributor.judged_dim,
         )
-    ensure_embedding_index(engine, attributor.version, embedding_dim=attributor.embedding_dim)
+    ensure_embedding_index(
+        engine,
+        attributor.version,
+        embedding_dim=attributor.embedding_dim,
+        judged_dim=attributor.judged_dim,
+    )
     publish_own_density(attributor, engine=engine, store=store)
 
 

@@ -18,6 +18,7 @@ class Model(Answer):
     is_serving: bool
     classes: list[str]
     embedding_dim: int
+    judged_dim: int
     registered_at: datetime
     retired_at: datetime | None = None
 

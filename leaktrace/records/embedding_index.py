@@ -1,7 +1,8 @@
 """The index over the embeddings of one model: made when the model is registered, dropped when it is retired.
 
-One partial HNSW index a model version, since vectors of two models must never be compared, in half precision, which
-halves it. Built and dropped concurrently, so nobody is stopped from writing. Knows nothing of how it is searched.
+One partial HNSW index a model version, since vectors of two models must never be compared, over the numbers that the
+model goes by, in half precision, which halves it. Built and dropped concurrently, so nobody is stopped from writing.
+Knows nothing of how it is searched.
 """
 
 import hashlib
@@ -21,9 +22,10 @@ IDENTIFIER_BYTES = 63
 LOCK_POLL_SECONDS = 0.2
 
 
-def ensure_embedding_index(engine: Engine, version: str, *, embedding_dim: int) -> None:
+def ensure_embedding_index(engine: Engine, version: str, *, embedding_dim: int, judged_dim: int) -> None:
     """Build the HNSW index (Euclidean distance) over one model's embeddings where it is not yet.
 
+    It holds the first `judged_dim` of their `embedding_dim` numbers, as `nearest.nearest_rows` compares them.
     One builder at a time. A build that was interrupted left an invalid index behind, which is built anew.
 
     Raises:
@@ -36,10 +38,11 @@ def ensure_embedding_index(engine: Engine, version: str, *, embedding_dim: int) 
         _run(connection, "DROP INDEX IF EXISTS {}", sql.Identifier(name))
         _run(
             connection,
-            "CREATE INDEX CONCURRENTLY {} ON attributions USING hnsw ((embedding::halfvec({})) halfvec_l2_ops) "
+            "CREATE INDEX CONCURRENTLY {} ON attributions USING hnsw (({}::halfvec({})) halfvec_l2_ops) "
             "WHERE model_version = {}",
             sql.Identifier(name),
-            sql.Literal(embedding_dim),
+            _judged_part(embedding_dim, judged_dim),
+            sql.Literal(judged_dim),
             sql.Literal(version),
         )
 
@@ -61,6 +64,12 @@ def index_name(version: str) -> str:
         return name
     digest = hashlib.sha256(version.encode()).hexdigest()[:12]
     return f"{name[: IDENTIFIER_BYTES - 13]}_{digest}"
+
+
+def _judged_part(embedding_dim: int, judged_dim: int) -> sql.Composable:
+    if judged_dim == embedding_dim:
+        return sql.SQL("embedding")
+    return sql.SQL("subvector(embedding, 1, {})").format(sql.Literal(judged_dim))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from leaktrace.records import density_models  # noqa: F401 - attributions refer to its tables
@@ -198,8 +199,15 @@ class ModelVersion(Base):
     card: Mapped[dict[str, Any]]
     classes: Mapped[list[str]]
     embedding_dim: Mapped[int]
+    # The last of them, for classes to come.
+    kept_dim: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     registered_at: Mapped[datetime] = created_now()
     retired_at: Mapped[datetime | None]  # its embeddings are not searched any more
+
+    @hybrid_property
+    def judged_dim(self) -> int:
+        """How many of an embedding's numbers, the first ones, distances go by."""
+        return self.embedding_dim - self.kept_dim
 
 
 class Attribution(Base):

@@ -1,8 +1,9 @@
 """The images of a tenant that resemble one of its images most, by the embeddings of one model.
 
 A tenant with few images is searched exactly; a larger one by the model's HNSW index, scanned on until enough of the
-tenant's own were met, and what was found is put in order by the full embeddings. Tenant and model are conditions of
-the query itself, so no other tenant's image can come back, however near it lies.
+tenant's own were met, and what was found is put in order in full precision. Numbers that a model only keeps for classes
+to come have no say. Tenant and model are conditions of the query itself, so no other tenant's image can come back,
+however near it lies.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC, Vector
-from sqlalchemy import Select, cast, func, literal, select, text
+from sqlalchemy import ColumnElement, Select, cast, func, literal, select, text
 from sqlalchemy.orm import Session
 
 from leaktrace.records.models import Attribution
+from leaktrace.records.registry import judged_dim_of
 from leaktrace.records.results import AttributionNotFound, find_attribution
 
 EXACT_UP_TO = 10_000  # a tenant's attributions of a model; more are searched by the index
@@ -57,11 +59,14 @@ def search(
 ) -> list[tuple[UUID, float]]:
     """At most `limit` images of the tenant by their distance from an embedding (D,), the nearest first."""
     exact = _is_small(session, tenant_id, model_version=model_version)
+    judged_dim = judged_dim_of(session, model_version)
     if not exact:
         prepare_scan(session)
     asked = limit
     while True:
-        statement = nearest_rows(tenant_id, embedding=embedding, model_version=model_version, exact=exact)
+        statement = nearest_rows(
+            tenant_id, embedding=embedding, judged_dim=judged_dim, model_version=model_version, exact=exact
+        )
         rows = session.execute(statement.limit(asked)).all()
         # An image has a row for each density that judged it, all with one embedding.
         nearest: dict[UUID, float] = {}
@@ -79,11 +84,13 @@ def prepare_scan(session: Session) -> None:
     session.execute(text(f"SET LOCAL hnsw.max_scan_tuples = {SCAN_LIMIT:d}"))
 
 
-def nearest_rows(tenant_id: UUID, *, embedding: Any, model_version: str, exact: bool) -> Select[UUID, float]:
-    """Image ids and exact distances, ordered exactly or as the index orders them."""
-    size = len(embedding)
-    full = cast(Attribution.embedding, Vector(size)).l2_distance(embedding)
-    indexed = cast(Attribution.embedding, HALFVEC(size)).l2_distance(embedding)
+def nearest_rows(
+    tenant_id: UUID, *, embedding: Any, judged_dim: int, model_version: str, exact: bool
+) -> Select[UUID, float]:
+    """Image ids and exact distances by the first `judged_dim` numbers, ordered exactly or as the index orders them."""
+    stored, asked = _judged_part(len(embedding), judged_dim), embedding[:judged_dim]
+    full = cast(stored, Vector(judged_dim)).l2_distance(asked)
+    indexed = cast(stored, HALFVEC(judged_dim)).l2_distance(asked)
     # Written into the statement: a partial index is used only where its condition is seen to hold.
     version = literal(model_version, literal_execute=True)
     return (
@@ -95,6 +102,15 @@ def nearest_rows(tenant_id: UUID, *, embedding: Any, model_version: str, exact: 
         )
         .order_by(full if exact else indexed)
     )
+
+
+def _judged_part(embedding_dim: int, judged_dim: int) -> ColumnElement[Any]:
+    """The judged numbers of stored embeddings; nothing but the column where that is all of them, as it is indexed."""
+    if judged_dim == embedding_dim:
+        return Attribution.embedding.expression
+    # Numbers of the statement itself, not parameters: a plan that fits any of them could not use the index.
+    first, count = (literal(number, literal_execute=True) for number in (1, judged_dim))
+    return func.subvector(Attribution.embedding, first, count, type_=Vector())
 
 
 def _is_small(session: Session, tenant_id: UUID, *, model_version: str) -> bool:

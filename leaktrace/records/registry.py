@@ -33,7 +33,13 @@ class ModelInUse(Conflict):
 
 
 def register_model(
-    session: Session, version: str, *, card: Mapping[str, Any], classes: Sequence[str], embedding_dim: int
+    session: Session,
+    version: str,
+    *,
+    card: Mapping[str, Any],
+    classes: Sequence[str],
+    embedding_dim: int,
+    judged_dim: int,
 ) -> None:
     """Record a model version once, and take it into use; it never changes, since its name holds its hash.
 
@@ -42,7 +48,13 @@ def register_model(
     """
     if not MODEL_VERSION.fullmatch(version):
         raise InvalidInput(f"model version {version!r}: use letters, digits, '.', '_' and '-' alone")
-    row = {"version": version, "card": card, "classes": list(classes), "embedding_dim": embedding_dim}
+    row = {
+        "version": version,
+        "card": card,
+        "classes": list(classes),
+        "embedding_dim": embedding_dim,
+        "kept_dim": embedding_dim - judged_dim,
+    }
     statement = insert(ModelVersion).values(row)
     # Written only where it was retired: workers start together, and none should wait for another.
     session.execute(
@@ -69,6 +81,11 @@ def find_model(session: Session, version: str) -> ModelVersion:
     if model is None:
         raise ModelNotFound(f"there is no model {version!r}")
     return model
+
+
+def judged_dim_of(session: Session, version: str) -> int:
+    """How many of its embeddings' numbers, the first ones, a registered model goes by."""
+    return session.scalars(select(ModelVersion.judged_dim).where(ModelVersion.version == version)).one()
 
 
 def limits_of_models(session: Session, versions: Sequence[str]) -> list[str]:

@@ -15,19 +15,34 @@ from tests.attributors import EMBEDDING_DIM, FakeAttributor
 from tests.unseen import add_unseen
 
 NEIGHBOURS = 5
+FAR = 100.0  # what numbers that have no say are stretched by
 
 
 class Model(FakeAttributor):
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, judged_dim: int) -> None:
         super().__init__()
         self.version, self.density_version = name, f"{name}-density"
+        self.judged_dim = judged_dim
+
+    def build_index(self, engine: Engine) -> None:
+        ensure_embedding_index(
+            engine, self.version, embedding_dim=self.embedding_dim, judged_dim=self.judged_dim
+        )
 
 
-@pytest.fixture
+@pytest.fixture(params=[EMBEDDING_DIM, EMBEDDING_DIM - 3])
 def model(engine: Engine, request: pytest.FixtureRequest) -> Model:
-    model = Model(request.node.name.replace("_", "-").split("[")[0])
+    name = request.node.name.replace("_", "-").split("[")[0]
+    model = Model(f"{name}-{request.param}", judged_dim=request.param)
     with transaction(engine) as session:
-        register_model(session, model.version, card={}, classes=model.classes, embedding_dim=EMBEDDING_DIM)
+        register_model(
+            session,
+            model.version,
+            card={},
+            classes=model.classes,
+            embedding_dim=model.embedding_dim,
+            judged_dim=model.judged_dim,
+        )
         checkpoint = DensityCheckpoint(model.density_version, model.density_version, "0" * 64, 1)
         publish_first_density(session, checkpoint, model_version=model.version, details={})
     return model
@@ -42,12 +57,14 @@ def test_nearest_are_the_tenants_own(
     engine: Engine, model: Model, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
 ) -> None:
     monkeypatch.setattr(nearest, "EXACT_UP_TO", exact_up_to)
-    ensure_embedding_index(engine, model.version, embedding_dim=EMBEDDING_DIM)
+    model.build_index(engine)
     points = embeddings(60, seed=exact_up_to)
-    tenant = f"owner-{exact_up_to}"
+    judged = points[:, : model.judged_dim].copy()
+    points[:, model.judged_dim :] *= FAR
+    tenant = f"owner-{exact_up_to}-{model.judged_dim}"
     images = add_unseen(engine, model, points, tenant=tenant)
     add_unseen(engine, model, np.repeat(points[:1], 200, axis=0) + 1e-3, tenant="crowd")
-    expected = np.argsort(np.linalg.norm(points - points[0], axis=1))[1 : NEIGHBOURS + 1]
+    expected = np.argsort(np.linalg.norm(judged - judged[0], axis=1))[1 : NEIGHBOURS + 1]
     with transaction(engine) as session:
         session.execute(text("SET LOCAL enable_seqscan = off"))
         version, found = find_nearest(
@@ -60,13 +77,17 @@ def test_nearest_are_the_tenants_own(
 
 
 def test_index_is_used_by_query(engine: Engine, model: Model) -> None:
-    ensure_embedding_index(engine, model.version, embedding_dim=EMBEDDING_DIM)
+    model.build_index(engine)
     with transaction(engine) as session:
         session.execute(text("SET LOCAL enable_seqscan = off"))
         session.execute(text("SET LOCAL enable_sort = off"))
         tenant_id = ensure_tenant(session, "planner")
         statement = nearest.nearest_rows(
-            tenant_id, embedding=embeddings(1, seed=0)[0], model_version=model.version, exact=False
+            tenant_id,
+            embedding=embeddings(1, seed=0)[0],
+            judged_dim=model.judged_dim,
+            model_version=model.version,
+            exact=False,
         ).limit(3)
         written = statement.compile(engine, compile_kwargs={"literal_binds": True})
         raw = session.connection().exec_driver_sql(f"EXPLAIN {written}")
@@ -76,7 +97,8 @@ def test_index_is_used_by_query(engine: Engine, model: Model) -> None:
 
 def test_image_judged_twice_comes_once(engine: Engine, model: Model) -> None:
     points = embeddings(4, seed=3)
-    images = add_unseen(engine, model, points, tenant="twice")
+    tenant = f"twice-{model.judged_dim}"
+    images = add_unseen(engine, model, points, tenant=tenant)
     with transaction(engine) as session:
         session.execute(
             text(
@@ -98,7 +120,7 @@ def test_image_judged_twice_comes_once(engine: Engine, model: Model) -> None:
         )
         found = search(
             session,
-            ensure_tenant(session, "twice"),
+            ensure_tenant(session, tenant),
             embedding=points[0],
             model_version=model.version,
             limit=4,
@@ -107,7 +129,7 @@ def test_image_judged_twice_comes_once(engine: Engine, model: Model) -> None:
 
 
 def test_retired_model_loses_its_index(engine: Engine, model: Model) -> None:
-    ensure_embedding_index(engine, model.version, embedding_dim=EMBEDDING_DIM)
+    model.build_index(engine)
     with transaction(engine) as session:
         retire_model(session, model.version, actor="cli")
     for _ in range(2):

@@ -104,7 +104,7 @@ def test_broken_index_is_rebuilt(servers: EmbeddedServers, engine: Engine, store
     register(OtherModel("m-broken"), engine=engine, store=store)  # type: ignore[arg-type]
     name = index_name("m-broken")
     _mark_invalid(servers, engine, name)
-    ensure_embedding_index(engine, "m-broken", embedding_dim=EMBEDDING_DIM)
+    ensure_embedding_index(engine, "m-broken", embedding_dim=EMBEDDING_DIM, judged_dim=EMBEDDING_DIM)
     with transaction(engine) as session:
         statement = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(:name))")
         assert session.scalar(statement, {"name": name}) is True
