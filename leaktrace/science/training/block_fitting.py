@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from leaktrace.science.block_statistics import block_statistics
@@ -31,6 +30,7 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 WEIGHT_BOUNDS = (-6.0, 2.0)  # of the natural logarithm
+_LEAST_DEVIATION = 1e-3  # of a statistic, all of which are logarithms
 WINDOW_PX = 512  # of an image, to give it another history
 
 
@@ -66,13 +66,14 @@ def with_blocks(
     for index, pixels in enumerate(images):
         rows += _draws(pixels, preprocessing, recipe=recipe, generator=generator)
         report("reading blocks", (index + 1) / len(images), 0.0)
-    scaler = StandardScaler().fit(np.stack(rows))
-    statistics = scaler.transform(np.stack(rows))
+    found = np.stack(rows)
+    mean, unit = found.mean(axis=0), _units(found)
+    statistics = (found - mean) / unit
     of_rows = np.repeat(labels, len(rows) // len(images))
     directions, centres = _discriminants(statistics, of_rows, shrinkage=recipe.shrinkage)
     components = _components(statistics, count=recipe.components)
-    projection = np.hstack([directions, components]) / np.asarray(scaler.scale_)[:, None]
-    return _extended(net, mean=np.asarray(scaler.mean_), projection=projection, centres=centres)
+    projection = np.hstack([directions, components]) / unit[:, None]
+    return _extended(net, mean=mean, projection=projection, centres=centres)
 
 
 @torch.inference_mode()
@@ -106,6 +107,16 @@ def _draws(
     scrambled = mean_statistics(cut_crops(pixels, replace(preprocessing, protocol="scrambled")))
     window = draw_history(generator).window(pixels, WINDOW_PX, generator=generator)
     return [as_is] * recipe.as_is + [scrambled, mean_statistics(cut_crops(window, preprocessing))]
+
+
+def _units(statistics: Floats) -> Floats:
+    """The deviation of each statistic over images (F,), infinite for one that hardly varies.
+
+    What is constant but for rounding would say how many crops an image has, and so its size.
+    """
+    deviation = statistics.std(axis=0)
+    units: Floats = np.where(deviation > _LEAST_DEVIATION, deviation, np.inf)
+    return units
 
 
 def _discriminants(

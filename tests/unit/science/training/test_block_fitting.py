@@ -10,6 +10,7 @@ from leaktrace.science.encoder import Embedded
 from leaktrace.science.model import ProtoLeakNet
 from leaktrace.science.model_folder import Model
 from leaktrace.science.preprocessing import cut_crops
+from leaktrace.science.training import block_fitting
 from leaktrace.science.training.block_fitting import BlockRecipe, mean_statistics, weigh_blocks, with_blocks
 from leaktrace.science.training.crops import to_tensor
 
@@ -58,6 +59,31 @@ def test_new_images_lie_at_their_centres(fitted: ProtoLeakNet, small_model: Mode
     centres = fitted.head.prototypes[:, 0, COORDINATES]  # (K, K - 1)
     nearest = torch.cdist(coordinates_of(fitted, images, small_model), centres).argmin(dim=1)
     assert nearest.tolist() == labels
+
+
+def test_constant_statistics_say_nothing(small_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is constant but for rounding, and by that tells the classes apart, has no part in the coordinates."""
+    images, labels = textures(24)
+    calls = iter(np.repeat(labels, 3))  # as it is, off the grid, processed
+
+    def leaking(crops: np.ndarray) -> np.ndarray:
+        found = mean_statistics(crops)
+        found[0] = 1 + 1e-7 * next(calls)
+        return found
+
+    monkeypatch.setattr(block_fitting, "mean_statistics", leaking)
+    recipe, preprocessing = BlockRecipe(as_is=1), small_model.preprocessing
+    net = with_blocks(
+        small_model.net,
+        images,
+        labels,
+        preprocessing=preprocessing,
+        recipe=recipe,
+        seed=0,
+        report=lambda *_: None,
+    )
+    assert net.blocks is not None
+    assert net.blocks.projection[0].abs().max() == 0 < net.blocks.projection[1].abs().max()
 
 
 def test_features_keep_their_weights(fitted: ProtoLeakNet, small_model: Model) -> None:
