@@ -157,7 +157,9 @@ class Service:
     def _consider(self, members: list[Held], *, day: int) -> set[int]:
         truths = Counter(one.truth for one in members)
         name, count = truths.most_common(1)[0]
-        self.shown["known" if name in self.density.classes_ else "attacker" if name == ATTACKER else "new"] += 1
+        self.shown[
+            "known" if name in self.density.classes_ else "attacker" if name == ATTACKER else "new"
+        ] += 1
         if name == ATTACKER:
             return {id(one) for one in members}  # dismissed: what a person sees is no generator's
         if len(members) < ENROLLED_FROM or name in self.density.classes_:

@@ -56,7 +56,10 @@ def fill_quarantine(engine: Engine, model_version: str, *, rules: QuarantineRule
     What people call unknown comes first, then what the model calls unseen, then what it leaves open; of each the
     oldest. What people name is left out afterwards.
     """
-    finds = [find_called_unknown, *(partial(find_new_unnamed, verdict=verdict) for verdict in UNNAMED)]
+    finds: list[Callable[..., list[Unnamed]]] = [
+        find_called_unknown,
+        *(partial(find_new_unnamed, verdict=verdict) for verdict in UNNAMED),
+    ]
     total = sum(_fill(engine, model_version, find, rules=rules) for find in finds)
     with transaction(engine) as session:
         left, returned = heed_labels(session, model_version)

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, any_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from leaktrace.records.labels import stands
+from leaktrace.records.labels import newest_judgement
 from leaktrace.records.models import Attribution, Image, Item, ModelVersion
 from leaktrace.records.open_set_models import Enrolment, Label, QuarantinedImage
 from leaktrace.records.quarantine import UNNAMED, Unnamed
@@ -53,7 +53,7 @@ def find_called_unknown(
             Attribution.model_version == model_version,
             Attribution.verdict != "unseen",
             literal(True) if lifetime is None else said.created_at >= func.now() - lifetime,
-            said.id == _newest_judgement(),
+            said.id == newest_judgement(),
             ~_is_known(said, model_version),
             ~taken_in,
             ~judged_later,
@@ -83,21 +83,12 @@ def list_called_unknown(session: Session, model_version: str, *, image_ids: Coll
 def _is_called_unknown(model_version: str) -> ColumnElement[bool]:
     """Of the image a person says that no known generator made it, or one that the model does not know."""
     said = aliased(Label)
-    return exists().where(said.id == _newest_judgement(), ~_is_known(said, model_version))
+    return exists().where(said.id == newest_judgement(), ~_is_known(said, model_version))
 
 
 def _is_named(model_version: str) -> ColumnElement[bool]:
     said = aliased(Label)
-    return exists().where(said.id == _newest_judgement(), _is_known(said, model_version))
-
-
-def _newest_judgement() -> ColumnElement[UUID]:
-    """The id of what stands of the image's content."""
-    said = aliased(Label)
-    newest = select(said.id).where(
-        said.tenant_id == Image.tenant_id, said.sha256 == Image.sha256, said.kind != "appeal", stands(said)
-    )
-    return newest.order_by(said.id.desc()).limit(1).correlate(Image).scalar_subquery()
+    return exists().where(said.id == newest_judgement(), _is_known(said, model_version))
 
 
 def _is_known(said: type[Label], model_version: str) -> ColumnElement[bool]:
