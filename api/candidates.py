@@ -1,4 +1,4 @@
-"""The routes of candidate generators: groups among the tenant's unseen images, for a person to look at.
+"""The routes of candidate generators: groups among the tenant's images without a name, for a person to look at.
 
 They are found by workers; here they are only read. Thumbnails are pictures that a worker drew.
 """
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/generators/candidates", tags=["generators"])
 
 
 class Candidate(BaseModel):
-    """A stable group of unseen images that may be a generator without a name."""
+    """A stable group of images without a name that may come from one new generator."""
 
     id: UUID
     model_version: str
@@ -70,7 +70,7 @@ class Candidates(BaseModel):
 
 @router.get("", response_model=Candidates, responses=problems())
 def candidates(services: GivenServices, caller: GeneratorReader) -> Candidates:
-    """List groups of unseen images that may be generators without a name."""
+    """List groups of images without a name that may come from one new generator each."""
     with transaction(services.engine) as session:
         found = list_candidates(session, caller.tenant_id)
         model = find_serving_model(session)

@@ -29,7 +29,7 @@ class Place(BaseModel):
     y: float = Field(ge=0, le=1)
     verdict: VerdictName
     generator: str | None
-    candidate_id: UUID | None = Field(description="The group of unseen images that it belongs to.")
+    candidate_id: UUID | None = Field(description="The group of images without a name that it belongs to.")
 
 
 class Map(BaseModel):

@@ -42,6 +42,7 @@ class Run:
     said: dict[str, list[dict[str, int]]]  # by generator, by day: images by answer
     changes: list[Change]
     attacker_held: float  # share of what the quarantine took in
+    shown: dict[str, int]  # groups by whose most of their images are
     false_alarms: NDArray[np.float64]  # by ALPHAS
 
 
@@ -116,7 +117,8 @@ def simulate(seed: int, arguments: argparse.Namespace, *, attack: int) -> Run:
         if day % REFIT_EVERY_DAYS == 0:
             service.refit(day)
     taken = {whose: service.states[(whose, "held")] for whose in (True, False)}
-    return Run(world, said, service.changes, taken[True] / max(1, sum(taken.values())), alarms)
+    share = taken[True] / max(1, sum(taken.values()))
+    return Run(world, said, service.changes, share, dict(service.shown), alarms)
 
 
 def false_alarm_rates(service: Service, random: np.random.Generator) -> NDArray[np.float64]:
@@ -195,6 +197,8 @@ def print_table(runs: list[Run], attacks: dict[int, list[Run]], arguments: argpa
     print(f"over the months at {ALPHA:g}: " + ", ".join(f"{_alarm_rate(run):.3f}" for run in runs))
     print("drifting generator, called unseen a fifth of the time each: "
           + ", ".join(f"{share:.3f}" for share in drift_alarms(runs)))  # fmt: skip
+    shown = sum((Counter(run.shown) for run in runs), Counter[str]())
+    print(f"groups shown at all looks, by whose most of their images are: {dict(shown)}")
     for kind in ("enrolment", "refit"):
         print_changes(kind, [change for run in runs for change in run.changes if change.kind == kind])
     print(f"{'attack a day':>13}{'purity':>9}{'enrolled':>10}{'false alarms':>14}{'of the quarantine':>19}")

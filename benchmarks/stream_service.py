@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.stream_world import ATTACKER, Embeddings, World
-from leaktrace.records.quarantine import Places, QuarantineRules, Unseen
+from leaktrace.records.quarantine import UNNAMED, Places, QuarantineRules, Unnamed
 from leaktrace.science.density import OpenSetDensity
 from leaktrace.science.discovery import DiscoveryRules, discover
 from leaktrace.science.encoder import EncoderConfig
@@ -76,6 +76,7 @@ class Service:
     held: list[Held] = field(default_factory=list)
     enrolled: dict[str, SplitExamples] = field(default_factory=dict)
     states: Counter[tuple[bool, str]] = field(default_factory=Counter)  # (is the attacker's, state)
+    shown: Counter[str] = field(default_factory=Counter)  # groups by whose most of their images are
     confirmed: list[tuple[NDArray[np.float32], str]] = field(default_factory=list)
     joined: int = 0  # confirmed images in the density that answers
     looked_at: int = 0  # confirmed images that count as new no longer
@@ -97,17 +98,17 @@ class Service:
     def judge_day(
         self, embeddings: Embeddings, truths: Names, hashes: NDArray[np.int64], *, day: int
     ) -> Names:
-        """What is said of a day's images; the unseen ones are offered to the quarantine."""
+        """What is said of a day's images; those without a name are offered to the quarantine."""
         said = decisions(self.judge, as_sample(embeddings))
         self.places.by_day.clear()
         batches = {name: uuid4() for name in [*set(truths.tolist())]}
-        for row in np.flatnonzero(said == "unseen"):
-            one = _unseen(batches[str(truths[row])], int(hashes[row]))
+        for row in np.concatenate([np.flatnonzero(said == verdict) for verdict in UNNAMED]):
+            one = _unnamed(batches[str(truths[row])], int(hashes[row]), left_open=said[row] == "inconclusive")
             _, state, _ = decide(one, self.places, rules=self.rules)
             self.states[(str(truths[row]) == ATTACKER, state)] += 1
             if state == "held":
                 self.held.append(Held(embeddings[row], str(truths[row]), day))
-        named = ~np.isin(said, ("unseen", "inconclusive"))
+        named = ~np.isin(said, UNNAMED)
         self.live = np.concatenate([self.live, embeddings[named]])[-2_000:]
         for row in np.flatnonzero(named & (said == truths) & (self.random.random(len(said)) < 0.1)):
             if str(truths[row]) in self.base.classes_:
@@ -156,6 +157,9 @@ class Service:
     def _consider(self, members: list[Held], *, day: int) -> set[int]:
         truths = Counter(one.truth for one in members)
         name, count = truths.most_common(1)[0]
+        self.shown[
+            "known" if name in self.density.classes_ else "attacker" if name == ATTACKER else "new"
+        ] += 1
         if name == ATTACKER:
             return {id(one) for one in members}  # dismissed: what a person sees is no generator's
         if len(members) < ENROLLED_FROM or name in self.density.classes_:
@@ -260,6 +264,6 @@ def _reference(density: OpenSetDensity) -> Sample:
     return Sample(calibration.embeddings, calibration.gates, names)
 
 
-def _unseen(batch_id: UUID, perceptual_hash: int) -> Unseen:
+def _unnamed(batch_id: UUID, perceptual_hash: int, *, left_open: bool) -> Unnamed:
     now = datetime.now(UTC) - timedelta(hours=2)
-    return Unseen(uuid4(), uuid4(), uuid4(), batch_id, VERSION, perceptual_hash, now)
+    return Unnamed(uuid4(), uuid4(), uuid4(), batch_id, VERSION, perceptual_hash, now, left_open)

@@ -114,11 +114,13 @@ class Settings(BaseSettings):
     delivery_interval_seconds: float = Field(2.0, gt=0)
     map_interval_seconds: float = Field(10.0, gt=0)
     webhook_timeout_seconds: float = Field(15.0, gt=0, description="For the whole of one try.")
-    quarantine_per_tenant: int = Field(20_000, ge=0, description="Unseen images held for a tenant at a time.")
+    quarantine_per_tenant: int = Field(
+        20_000, ge=0, description="Images without a name held for a tenant at a time."
+    )
     quarantine_per_batch: int = Field(1_000, ge=0, description="Of those, from one batch.")
     quarantine_per_day: int = Field(2_000, ge=0, description="Of those, from one day (UTC).")
     quarantine_age_seconds: float = Field(
-        3600.0, ge=0, description="Unseen images are looked at once they are this old."
+        3600.0, ge=0, description="Such images are looked at once they are this old."
     )
     keep_results_days: float | None = Field(
         None, gt=0, description="Finished batches are deleted with their results after this long."

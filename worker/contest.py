@@ -123,7 +123,14 @@ class Contest:
         if same is not None:
             return [same]
         challenger = attributor.make_judge(built.density, version="challenger")
-        live = read_named(session, None, model_version=bench.model_version, limit=LIVE_IMAGES)
+        entering = [one for one in draft.promotions if one.state == "pending"]
+        live = read_named(
+            session,
+            None,
+            model_version=bench.model_version,
+            examples_of=[one.id for one in entering],
+            limit=LIVE_IMAGES,
+        )
         gates = compare(
             attributor.make_judge(bench.density, version="champion"),
             challenger,
@@ -132,7 +139,6 @@ class Contest:
             golden=bench.golden(),
             rules=self.rules,
         )
-        entering = [one for one in draft.promotions if one.state == "pending"]
         return gates + [
             held_out_recall(challenger, built.held_out[one.id], name=one.name, rules=self.rules)
             for one in entering

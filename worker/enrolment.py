@@ -34,13 +34,14 @@ from leaktrace.records.enrolments import (
     standing_enrolments,
     withdraw,
 )
-from leaktrace.records.examples import read_examples, read_named
+from leaktrace.records.examples import read_named
 from leaktrace.records.locks import ENROLMENT_LOCK
 from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.gates import Gate, GateRules, compare, held_out_recall
 from worker.bench import Bench, Built, as_sample, calibration_sample, store_artefact
 from worker.density_facts import describe
 from worker.loaded_models import read_density
+from worker.misnamed import tell_taken
 from worker.periodic import run_alone
 
 if TYPE_CHECKING:
@@ -138,21 +139,27 @@ class Enroller:
         own = active_density(session, bench.model_version, tenant_id=tenant_id)
         present = read_density(own, self.store) if own is not None else bench.density
         champion = bench.attributor.make_judge(present, version="champion")
-        live = read_named(session, tenant_id, model_version=bench.model_version, limit=LIVE_IMAGES)
-        renamed = [one.image_id for enrolment in change
-                   for one in read_examples(session, enrolment.id, model_version=bench.model_version)]  # fmt: skip
-        kept = [one for one in live if one.image_id not in set(renamed)]
+        live = read_named(
+            session,
+            tenant_id,
+            model_version=bench.model_version,
+            examples_of=[enrolment.id for enrolment in change],
+            limit=LIVE_IMAGES,
+        )
+        sample = as_sample(live, dimensions=judge.density.embeddings_.shape[1])
         gates = compare(
             champion,
             judge,
             reference=calibration_sample(bench.density),
-            live=as_sample(kept, dimensions=judge.density.embeddings_.shape[1]),
+            live=sample,
             golden=bench.golden(),
             rules=self.rules,
         )
+        names = [enrolment.name for enrolment in change]
+        told = tell_taken(gates, live, sample, champion=champion, challenger=judge, names=names)
         return {
             enrolment.id: [
-                *gates,
+                *told,
                 held_out_recall(judge, built.held_out[enrolment.id], name=enrolment.name, rules=self.rules),
             ]
             for enrolment in change

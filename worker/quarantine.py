@@ -1,4 +1,4 @@
-"""Takes unseen images into the quarantine, the oldest first, and decides for each: held, a near copy, or over a cap.
+"""Takes images without a name into the quarantine and decides for each: held, a near copy, or over a cap.
 People's labels bring more in, and take out what they name.
 
 Runs beside attribution and not within it, so that no shard waits for it; what it has not taken in yet it finds at its
@@ -8,6 +8,7 @@ next run. Knows nothing of groups.
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from uuid import UUID, uuid4
@@ -18,10 +19,11 @@ from sqlalchemy.orm import Session
 from leaktrace.logs import get_logger
 from leaktrace.records.database import transaction
 from leaktrace.records.quarantine import (
+    UNNAMED,
     Places,
     QuarantineRules,
-    Unseen,
-    find_new_unseen,
+    Unnamed,
+    find_new_unnamed,
     full_place,
     read_places,
     take_in,
@@ -51,11 +53,14 @@ def quarantine_rules(settings: Settings) -> QuarantineRules:
 def fill_quarantine(engine: Engine, model_version: str, *, rules: QuarantineRules) -> int:
     """Take in all that is new, step by step, each in a transaction of its own; returns how many were new.
 
-    What the model calls unseen comes first, then what people call unknown; what they name is left out afterwards.
+    What people call unknown comes first, then what the model calls unseen, then what it leaves open; of each the
+    oldest. What people name is left out afterwards.
     """
-    total = sum(
-        _fill(engine, model_version, find, rules=rules) for find in (find_new_unseen, find_called_unknown)
-    )
+    finds: list[Callable[..., list[Unnamed]]] = [
+        find_called_unknown,
+        *(partial(find_new_unnamed, verdict=verdict) for verdict in UNNAMED),
+    ]
+    total = sum(_fill(engine, model_version, find, rules=rules) for find in finds)
     with transaction(engine) as session:
         left, returned = heed_labels(session, model_version)
     if left or returned:
@@ -64,7 +69,7 @@ def fill_quarantine(engine: Engine, model_version: str, *, rules: QuarantineRule
 
 
 def _fill(
-    engine: Engine, model_version: str, find: Callable[..., list[Unseen]], *, rules: QuarantineRules
+    engine: Engine, model_version: str, find: Callable[..., list[Unnamed]], *, rules: QuarantineRules
 ) -> int:
     total = 0
     while True:
@@ -78,7 +83,7 @@ def _fill(
             return total
 
 
-def _take_in(session: Session, found: list[Unseen], *, rules: QuarantineRules) -> dict[str, int]:
+def _take_in(session: Session, found: list[Unnamed], *, rules: QuarantineRules) -> dict[str, int]:
     counts: Counter[str] = Counter()
     ordered = sorted(found, key=attrgetter("tenant_id"))  # stable: the oldest stay first
     for tenant_id, group in groupby(ordered, key=attrgetter("tenant_id")):
@@ -92,7 +97,7 @@ def _take_in(session: Session, found: list[Unseen], *, rules: QuarantineRules) -
     return dict(counts)
 
 
-def decide(one: Unseen, places: Places, *, rules: QuarantineRules) -> tuple[UUID, str, UUID | None]:
+def decide(one: Unnamed, places: Places, *, rules: QuarantineRules) -> tuple[UUID, str, UUID | None]:
     """A new entry's (id, state, copy_of); `places` is brought up to date."""
     entry_id = uuid4()
     original = _original(one, places)
@@ -109,7 +114,7 @@ def decide(one: Unseen, places: Places, *, rules: QuarantineRules) -> tuple[UUID
     return entry_id, "held", None
 
 
-def _original(one: Unseen, places: Places) -> UUID | None:
+def _original(one: Unnamed, places: Places) -> UUID | None:
     if one.perceptual_hash is None or not places.hashes:
         return None
     distances = hash_distances(places.hashes, one.perceptual_hash)

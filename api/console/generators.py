@@ -1,4 +1,4 @@
-"""The page of generators: what is known, what people enrolled, and groups among unseen images that wait for a name.
+"""The page of generators: what is known, what people enrolled, and groups among images that wait for a name.
 
 Reading and changing go through the routes of the API; a worker decides what is asked for here, and the page says what
 became of it, with its gates in words.

@@ -40,7 +40,7 @@ SAID = {
 }
 EVENT_WORDS = {
     "batch.finished": "a batch is completed, failed, expired or cancelled",
-    "candidate.found": "a group of unseen images may be a new generator",
+    "candidate.found": "a group of images without a name may be a new generator",
     "density.promoted": "another density judges your images",
     "drift.alarm": "the images are no longer what they were",
 }

@@ -42,7 +42,7 @@ def list_candidates(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """List groups of unseen images that may be generators without a name."""
+    """List groups of images without a name that may come from one new generator each."""
     from rich.table import Table
 
     from leaktrace.cli.terminal import output

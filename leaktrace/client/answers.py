@@ -187,7 +187,7 @@ class Generator(Answer):
 
 
 class Candidate(Answer):
-    """A group of unseen images that may be a generator without a name; `medoids` are image ids, the typical first."""
+    """A group of images without a name that may be one new generator; `medoids` are image ids, the typical first."""
 
     id: str
     model_version: str

@@ -41,7 +41,7 @@ class OpenSet(Part[SenderT]):
 
     @shared
     def candidates(self) -> Flow[list[Candidate]]:
-        """Groups among the tenant's unseen images that may be generators without a name, the surest first."""
+        """Groups among the tenant's images without a name that may be one new generator each, the surest first."""
         return self._list(Candidate, "/v1/generators/candidates")
 
     @shared

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased, defer
 from leaktrace.errors import Conflict, NotFound
 from leaktrace.records.audit import record_audit
 from leaktrace.records.images import find_image
-from leaktrace.records.models import Attribution
+from leaktrace.records.models import Attribution, Image
 from leaktrace.records.open_set_models import Label
 
 LabelKind = Literal["confirm", "correct", "appeal", "withdraw"]
@@ -125,6 +125,15 @@ def stands(label: type[Label]) -> ColumnElement[bool]:
     """The label says something of the image, and nobody has taken that back."""
     taken_back = aliased(Label)
     return and_(label.kind != "withdraw", ~exists().where(taken_back.withdraws == label.id))
+
+
+def newest_judgement() -> ColumnElement[UUID]:
+    """In a query of images, the id of the confirmation or correction that stands of the image's content."""
+    said = aliased(Label)
+    newest = select(said.id).where(
+        said.tenant_id == Image.tenant_id, said.sha256 == Image.sha256, said.kind != "appeal", stands(said)
+    )
+    return newest.order_by(said.id.desc()).limit(1).correlate(Image).scalar_subquery()
 
 
 def list_labels(session: Session, tenant_id: UUID, *, image_id: UUID) -> list[Label]:

@@ -221,7 +221,13 @@ class Attribution(Base):
         one_of("verdict", VERDICTS),
         UniqueConstraint("image_id", "model_version", "density_version"),
         Index(None, "model_version", "density_version"),
-        Index("ix_attributions_unseen", "model_version", "id", postgresql_where=text("verdict = 'unseen'")),
+        Index(
+            "ix_attributions_unnamed",
+            "model_version",
+            "verdict",
+            "id",
+            postgresql_where=text("verdict <> 'generator'"),
+        ),
         Index("ix_attributions_review", "tenant_id", "verdict", "id"),
         Index("ix_attributions_generator", "tenant_id", "model_version", "generator", "p_value"),
         ForeignKeyConstraint(

@@ -87,11 +87,11 @@ class ReviewClaim(Base):
 
 
 class QuarantinedImage(Base):
-    """An image that its model called unseen, kept apart until a person decides. Once an image and model version.
+    """An image that its model put no name to, or that a person called unknown, kept apart until a person decides.
 
-    Only `held` ones are clustered, and only once `matures_at` has passed. `near` ones are near copies of a held one
-    (`copy_of`); `over_cap` ones came when their tenant, batch or day had had its share; `named` ones are left out while
-    a person says which known generator made them.
+    Once an image and model version. Only `held` ones are clustered, and only once `matures_at` has passed. `near` ones
+    are near copies of a held one (`copy_of`); `over_cap` ones came when their tenant, batch or day had had its share;
+    `named` ones are left out while a person says which known generator made them.
     """
 
     __tablename__ = "quarantine"

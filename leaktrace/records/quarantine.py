@@ -1,8 +1,9 @@
-"""The quarantine: unseen images, kept apart from everything known until a person decides.
+"""The quarantine: images without a name, kept apart from everything known until a person decides.
 
 What enters is bounded per tenant, batch and day, near copies collapse onto the image that came first, and nothing is
-looked at before its age delay has passed. Every tenant has a quarantine of its own, so that nothing which one of them
-submits reaches another. Knows nothing of how groups are found.
+looked at before its age delay has passed. A new generator's images are more often left open than called unseen, so both
+enter; what is left open leaves a part of every bound to the others. Every tenant has a quarantine of its own, so that
+nothing which one of them submits reaches another. Knows nothing of how groups are found.
 """
 
 from collections import Counter
@@ -19,21 +20,30 @@ from sqlalchemy.orm import Session, aliased
 from leaktrace.records.models import Attribution, Image, Item
 from leaktrace.records.open_set_models import QuarantinedImage
 
+UNNAMED = ("unseen", "inconclusive")  # verdicts without a name, in the order in which their images enter
+
 
 @dataclass(frozen=True)
 class QuarantineRules:
-    """How many held images a tenant may have in all, from one batch and from one day; and how old one must be."""
+    """How many held images a tenant may have in all, from one batch and from one day; and how old one must be.
+
+    Images that the model left open enter only while fewer than `open_share` of these are held.
+    """
 
     per_tenant: int = 20_000
     per_batch: int = 1_000
     per_day: int = 2_000
+    open_share: float = 0.5
     age_delay: timedelta = timedelta(hours=1)
     lifetime: timedelta | None = None  # of an entry; older images do not enter
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """An image that a model called unseen and that is not in the quarantine yet."""
+class Unnamed:
+    """An image that no known generator made, as far as is known, and that is not in the quarantine yet.
+
+    It is `left_open` when the model did not decide, and nobody else did.
+    """
 
     tenant_id: UUID
     image_id: UUID
@@ -42,6 +52,7 @@ class Unseen:
     model_version: str
     perceptual_hash: int | None
     seen_at: datetime
+    left_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,10 @@ class Places:
     hashes: list[int] = field(default_factory=list)
 
 
-def find_new_unseen(
-    session: Session, model_version: str, *, limit: int, lifetime: timedelta | None = None
-) -> list[Unseen]:
-    """The oldest unseen images that the quarantine has not taken in, with the first batch that showed each.
+def find_new_unnamed(
+    session: Session, model_version: str, *, verdict: str, limit: int, lifetime: timedelta | None = None
+) -> list[Unnamed]:
+    """The oldest images of a verdict without a name that were not taken in, with the first batch that showed each.
 
     With a `lifetime`, no older ones than that.
     """
@@ -90,11 +101,12 @@ def find_new_unseen(
             Attribution.model_version,
             Image.perceptual_hash,
             Attribution.created_at,
+            Attribution.verdict == "inconclusive",
         )
         .join(Image, Image.id == Attribution.image_id)
         .where(
             Attribution.model_version == model_version,
-            Attribution.verdict == "unseen",
+            Attribution.verdict == verdict,
             literal(True) if lifetime is None else Attribution.created_at >= func.now() - lifetime,
             ~known.exists(),
             ~_judged_later(model_version),
@@ -102,7 +114,7 @@ def find_new_unseen(
         .order_by(Attribution.id)
         .limit(limit)
     )
-    return [Unseen(*row) for row in session.execute(statement)]
+    return [Unnamed(*row) for row in session.execute(statement)]
 
 
 def _judged_later(model_version: str) -> ColumnElement[bool]:
@@ -138,9 +150,9 @@ def read_places(session: Session, tenant_id: UUID, *, model_version: str) -> Pla
     )
 
 
-def take_in(session: Session, found: Sequence[Unseen], *, states: Sequence[tuple[UUID, str, UUID | None]],
+def take_in(session: Session, found: Sequence[Unnamed], *, states: Sequence[tuple[UUID, str, UUID | None]],
             rules: QuarantineRules) -> None:  # fmt: skip
-    """Record each unseen image with the (id, state, copy_of) that was decided for it."""
+    """Record each image with the (id, state, copy_of) that was decided for it."""
     rows = [
         {
             "id": entry_id,
@@ -160,12 +172,13 @@ def take_in(session: Session, found: Sequence[Unseen], *, states: Sequence[tuple
         session.execute(insert(QuarantinedImage).on_conflict_do_nothing(), rows)
 
 
-def full_place(places: Places, one: Unseen, *, rules: QuarantineRules) -> bool:
+def full_place(places: Places, one: Unnamed, *, rules: QuarantineRules) -> bool:
     """Whether the image's tenant, batch or day has had its share."""
+    share = rules.open_share if one.left_open else 1.0
     return (
-        places.held >= rules.per_tenant
-        or places.by_batch[one.batch_id] >= rules.per_batch
-        or places.by_day[today()] >= rules.per_day
+        places.held >= share * rules.per_tenant
+        or places.by_batch[one.batch_id] >= share * rules.per_batch
+        or places.by_day[today()] >= share * rules.per_day
     )
 
 
@@ -191,7 +204,7 @@ def read_mature(session: Session, tenant_id: UUID, *, model_version: str, limit:
             QuarantinedImage.matures_at <= func.now(),
             Attribution.embedding.is_not(None),
         )
-        .order_by(QuarantinedImage.id.desc())
+        .order_by(QuarantinedImage.matures_at.desc(), QuarantinedImage.id)
         .limit(limit)
     )
     return [HeldImage(*row) for row in session.execute(statement)]

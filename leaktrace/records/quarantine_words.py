@@ -1,8 +1,9 @@
 """What people say goes before what the model says: their labels bring images into the quarantine and take them out.
 
-An image that somebody says no known generator made is taken in although the model named one or did not decide; one of
-which somebody says that a known generator made it is left out while that stands. Only the newest judgement that nobody
-took back counts. Out of the quarantine into what is known nothing moves here: that takes an enrolment.
+An image that somebody says no known generator made is taken in although the model named one, and before what the model
+left open; one of which somebody says that a known generator made it is left out while that stands. Only the newest
+judgement that nobody took back counts. Out of the quarantine into what is known nothing moves here: that takes an
+enrolment.
 """
 
 from collections.abc import Collection
@@ -12,15 +13,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, any_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from leaktrace.records.labels import stands
+from leaktrace.records.labels import newest_judgement
 from leaktrace.records.models import Attribution, Image, Item, ModelVersion
 from leaktrace.records.open_set_models import Enrolment, Label, QuarantinedImage
-from leaktrace.records.quarantine import Unseen
+from leaktrace.records.quarantine import UNNAMED, Unnamed
 
 
 def find_called_unknown(
     session: Session, model_version: str, *, limit: int, lifetime: timedelta | None = None
-) -> list[Unseen]:
+) -> list[Unnamed]:
     """Images that people call unknown and the model does not, and that the quarantine has not taken in.
 
     Their age counts from the label, so that it can be taken back before they are looked at. With a `lifetime`, none
@@ -52,7 +53,7 @@ def find_called_unknown(
             Attribution.model_version == model_version,
             Attribution.verdict != "unseen",
             literal(True) if lifetime is None else said.created_at >= func.now() - lifetime,
-            said.id == _newest_judgement(),
+            said.id == newest_judgement(),
             ~_is_known(said, model_version),
             ~taken_in,
             ~judged_later,
@@ -60,13 +61,13 @@ def find_called_unknown(
         .order_by(said.id)
         .limit(limit)
     )
-    return [Unseen(*row) for row in session.execute(statement)]
+    return [Unnamed(*row) for row in session.execute(statement)]
 
 
 def heed_labels(session: Session, model_version: str) -> tuple[int, int]:
     """Take out of the quarantine what people name, and back in what they do so no longer; returns both numbers."""
     belongs = or_(
-        _is_called_unknown(model_version), and_(Attribution.verdict == "unseen", ~_is_named(model_version))
+        _is_called_unknown(model_version), and_(Attribution.verdict.in_(UNNAMED), ~_is_named(model_version))
     )
     left = _move(session, model_version, ~belongs, before="held", after="named")
     returned = _move(session, model_version, belongs, before="named", after="held")
@@ -82,21 +83,12 @@ def list_called_unknown(session: Session, model_version: str, *, image_ids: Coll
 def _is_called_unknown(model_version: str) -> ColumnElement[bool]:
     """Of the image a person says that no known generator made it, or one that the model does not know."""
     said = aliased(Label)
-    return exists().where(said.id == _newest_judgement(), ~_is_known(said, model_version))
+    return exists().where(said.id == newest_judgement(), ~_is_known(said, model_version))
 
 
 def _is_named(model_version: str) -> ColumnElement[bool]:
     said = aliased(Label)
-    return exists().where(said.id == _newest_judgement(), _is_known(said, model_version))
-
-
-def _newest_judgement() -> ColumnElement[UUID]:
-    """The id of what stands of the image's content."""
-    said = aliased(Label)
-    newest = select(said.id).where(
-        said.tenant_id == Image.tenant_id, said.sha256 == Image.sha256, said.kind != "appeal", stands(said)
-    )
-    return newest.order_by(said.id.desc()).limit(1).correlate(Image).scalar_subquery()
+    return exists().where(said.id == newest_judgement(), _is_known(said, model_version))
 
 
 def _is_known(said: type[Label], model_version: str) -> ColumnElement[bool]:

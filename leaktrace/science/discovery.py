@@ -63,7 +63,7 @@ class Group:
 def discover(
     embeddings: ArrayLike, density: OpenSetDensity, *, rules: DiscoveryRules, random: np.random.Generator
 ) -> list[Group]:
-    """The stable groups among unseen embeddings (N, D), the largest first; none when there are too few.
+    """The stable groups among embeddings (N, D) of images without a name, the largest first; none of too few.
 
     Source: Campello, Moulavi and Sander 2013 (HDBSCAN); Hennig 2007 (Jaccard stability over resamplings).
     """

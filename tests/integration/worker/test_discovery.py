@@ -17,7 +17,7 @@ from leaktrace.records.labels import NewLabel, add_label
 from leaktrace.records.locks import DISCOVERY_LOCK, try_lock
 from leaktrace.records.models import Image
 from leaktrace.records.open_set_models import Candidate, QuarantinedImage
-from leaktrace.records.quarantine import QuarantineRules
+from leaktrace.records.quarantine import UNNAMED, QuarantineRules, read_mature
 from leaktrace.science.discovery import DiscoveryRules
 from tests.attributors import FakeAttributor
 from tests.submissions import picture
@@ -84,6 +84,16 @@ def test_candidate_keeps_its_id(engine: Engine, model: Model, discoverer: Discov
     assert second.size - second.previous_size >= 25
 
 
+def test_open_images_are_held_too(engine: Engine, model: Model, discoverer: Discoverer) -> None:
+    """A group of a new generator is mostly left open by the model, and found all the same."""
+    add_unseen(engine, model, blob(1, axis=0, count=10), tenant="opener")
+    add_unseen(engine, model, blob(2, axis=0, count=50), tenant="opener", verdict="inconclusive")
+    add_unseen(engine, model, blob(3, axis=0, count=5), tenant="opener", verdict="generator", generator="a")
+    discoverer.run(model)  # type: ignore[arg-type]
+    (candidate,) = candidates(engine, "opener")
+    assert (candidate.size >= 55, states(engine, "opener")) == (True, {"held": 60})
+
+
 def test_tenants_are_kept_apart(engine: Engine, model: Model, discoverer: Discoverer) -> None:
     add_unseen(engine, model, blob(1, axis=0, count=10), tenant="few-a")
     add_unseen(engine, model, blob(2, axis=0, count=10), tenant="few-b")
@@ -141,6 +151,16 @@ def test_flood_reaches_nobody_else(engine: Engine, model: Model, discoverer: Dis
     assert np.array_equal(model.density.p_values(probe), p_values)
 
 
+def test_newest_images_are_looked_at(engine: Engine, model: Model, discoverer: Discoverer) -> None:
+    for count in (20, 5):
+        newest = add_unseen(engine, model, blob(count, axis=0, count=count), tenant="full")
+        discoverer.run(model)  # type: ignore[arg-type]
+    with transaction(engine) as session:
+        tenant_id = ensure_tenant(session, "full")
+        looked_at = read_mature(session, tenant_id, model_version=model.version, limit=5)
+    assert {one.image_id for one in looked_at} == set(newest)
+
+
 def test_deleted_image_leaves_quarantine(engine: Engine, model: Model, discoverer: Discoverer) -> None:
     image_ids = add_unseen(engine, model, blob(1, axis=0, count=30), tenant="leaver")
     discoverer.run(model)  # type: ignore[arg-type]
@@ -183,16 +203,20 @@ def held_images(engine: Engine, tenant: str) -> list[UUID]:
         return list(session.scalars(held.order_by(QuarantinedImage.id)))
 
 
-def test_named_image_leaves_quarantine(engine: Engine, model: Model, discoverer: Discoverer) -> None:
-    add_unseen(engine, model, blob(1, axis=0, count=3), tenant="namer")
+def test_named_images_leave_quarantine(engine: Engine, model: Model, discoverer: Discoverer) -> None:
+    added = [
+        add_unseen(engine, model, blob(1, axis=0, count=2), tenant="namer", verdict=verdict)
+        for verdict in UNNAMED
+    ]
     discoverer.run(model)  # type: ignore[arg-type]
-    image_id = held_images(engine, "namer")[0]
-    label = say(engine, "namer", image_id, NewLabel("correct", "seen", generator=model.classes[0]))
+    said = NewLabel("correct", "seen", generator=model.classes[0])
+    labels = {first: say(engine, "namer", first, said) for first, _ in added}
     discoverer.run(model)  # type: ignore[arg-type]
-    assert states(engine, "namer") == {"held": 2, "named": 1}
-    say(engine, "namer", image_id, NewLabel("withdraw", "no", label_id=label))
+    assert states(engine, "namer") == {"held": 2, "named": 2}
+    for image_id, label in labels.items():
+        say(engine, "namer", image_id, NewLabel("withdraw", "no", label_id=label))
     discoverer.run(model)  # type: ignore[arg-type]
-    assert states(engine, "namer") == {"held": 3}
+    assert states(engine, "namer") == {"held": 4}
 
 
 def test_word_brings_into_quarantine(engine: Engine, model: Model, discoverer: Discoverer) -> None:

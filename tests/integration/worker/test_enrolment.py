@@ -3,6 +3,7 @@
 The attributor's embeddings are synthetic; density, head, gates, verdicts, queue, database and store are the real ones.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from leaktrace.records.enrolments import (
     split_generator,
     undo_enrolment,
 )
+from leaktrace.records.labels import NewLabel, add_label
 from leaktrace.records.models import Attribution, Item
 from leaktrace.records.open_set_models import EnrolledImage, Enrolment
 from leaktrace.records.quarantine import QuarantineRules, count_held
@@ -226,19 +228,43 @@ def test_split_generators_bear_two_names(story: Story) -> None:
     with transaction(story.engine) as session:
         enrol_batch(session, story.change, name="both", batch_id=mixed)
     assert story.decide()[0].state == "active"
-    moved = [item.image_id for name, item in story.submissions.items(mixed).items() if name[0] == "d"]
-    with transaction(story.engine) as session:
-        split_generator(
-            session,
-            story.change,
-            name="both",
-            new_name="delta-1",
-            image_ids=[image_id for image_id in moved if image_id is not None],
-        )
-    story.decide()
+    _split(story, _image_ids(story, mixed, first="d"))
     batch_id = story.submit(gamma=20, delta=20)
     assert story.recall(batch_id, "gamma", called="both") >= 0.9
     assert story.recall(batch_id, "delta", called="delta-1") >= 0.9
+
+
+def test_misnamed_images_change_once_said(story: Story) -> None:
+    """Images that one class took by mistake keep a new one out until a person says that it did not make them."""
+    mixed = story.submit(gamma=60, delta=60)
+    with transaction(story.engine) as session:
+        enrol_batch(session, story.change, name="both", batch_id=mixed)
+    assert story.decide()[0].state == "active"
+    moved = _image_ids(story, mixed, first="d")
+    misnamed = story.submit(delta=20)
+    assert story.recall(misnamed, "delta", called="both") >= 0.9
+    refused = _split(story, moved)
+    assert {one.state for one in refused} == {"refused"}
+    advice = "to both or delta-1: .* say so of each .*leaktrace label IMAGE correct"
+    assert re.search(advice, refused[0].outcome or "")
+    with transaction(story.engine) as session:
+        for image_id in _image_ids(story, misnamed, first="d"):
+            said = NewLabel("correct", "another one made it")
+            add_label(
+                session, story.submissions.tenant_id, image_id=image_id, said=said, actor="operator:eve"
+            )
+    assert {one.state for one in _split(story, moved)} == {"active"}
+
+
+def _image_ids(story: Story, batch_id: UUID, *, first: str) -> list[UUID]:
+    items = story.submissions.items(batch_id).items()
+    return [item.image_id for name, item in items if name[0] == first and item.image_id is not None]
+
+
+def _split(story: Story, moved: list[UUID]) -> list[Enrolment]:
+    with transaction(story.engine) as session:
+        split_generator(session, story.change, name="both", new_name="delta-1", image_ids=moved)
+    return story.decide()[:2]
 
 
 def test_known_p_values_do_not_move(story: Story) -> None:

@@ -1,10 +1,11 @@
 """What the quarantine's intake decides for each image."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from leaktrace.records.quarantine import Places, QuarantineRules, Unseen
+from leaktrace.records.quarantine import Places, QuarantineRules, Unnamed
 from worker.quarantine import decide
 
 RULES = QuarantineRules(per_tenant=6, per_batch=3, per_day=5)
@@ -14,12 +15,12 @@ def empty() -> Places:
     return Places(held=0, by_batch=Counter(), by_day=Counter())
 
 
-def unseen(*, batch: UUID | None = None, perceptual_hash: int | None = None) -> Unseen:
+def unseen(*, batch: UUID | None = None, perceptual_hash: int | None = None) -> Unnamed:
     tenant, image, attribution = uuid4(), uuid4(), uuid4()
-    return Unseen(tenant, image, attribution, batch, "m", perceptual_hash, datetime.now(UTC))
+    return Unnamed(tenant, image, attribution, batch, "m", perceptual_hash, datetime.now(UTC))
 
 
-def states(images: list[Unseen], places: Places) -> Counter[str]:
+def states(images: list[Unnamed], places: Places) -> Counter[str]:
     return Counter(decide(one, places, rules=RULES)[1] for one in images)
 
 
@@ -52,3 +53,11 @@ def test_tenant_has_its_cap() -> None:
 def test_copies_use_no_place() -> None:
     copies = [unseen(batch=uuid4(), perceptual_hash=7) for _ in range(100)]
     assert states(copies, empty()) == {"held": 1, "near": 99}
+
+
+def test_open_images_leave_places() -> None:
+    """What the model left open fills half of a tenant's places, and unseen images the others."""
+    places = empty()
+    open_ones = [replace(unseen(batch=uuid4()), left_open=True) for _ in range(5)]
+    assert states(open_ones, places) == {"held": 3, "over_cap": 2}
+    assert states([unseen(batch=uuid4()) for _ in range(3)], places) == {"held": 2, "over_cap": 1}
