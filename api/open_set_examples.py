@@ -102,7 +102,7 @@ REFIT: dict[str, Any] = {
     "density_version": "starter-density-51d0aa7e90cc",
     "outcome": "no_change",
     "reason": "41 of 42 newly confirmed images",
-    "details": {"near_copies": 3, "over_cap": 0, "confirmed": {"sdxl-1.0": 41}},
+    "details": {"near_copies": 3, "over_cap": 0, "left_out": 0, "confirmed": {"sdxl-1.0": 41}},
     "at": EXAMPLE_TIME,
     "decided_at": EXAMPLE_TIME,
 }

@@ -5,7 +5,7 @@ The same images are chosen whenever the same labels stand, in whatever order the
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -26,11 +26,12 @@ class ConfirmedRules:
 
 @dataclass
 class Chosen:
-    """What may join, and why the others may not: how many are near copies, and how many too many."""
+    """What may join, and why the others may not: how many are near copies, too many, or left out after a refusal."""
 
     images: list[ConfirmedImage] = field(default_factory=list)
     near: int = 0
     over_cap: int = 0
+    left_out: int = 0
 
     def newer_than(self, label_id: UUID | None) -> int:
         """How many were confirmed after that label; all of them without one."""
@@ -53,8 +54,17 @@ class Chosen:
         return dict(sorted(Counter(one.generator for one in self.images).items()))
 
 
-def choose(found: Sequence[ConfirmedImage], *, trained: Mapping[str, int], rules: ConfirmedRules) -> Chosen:
-    """Choose, the oldest label first; `trained` says how many known images each class was trained with."""
+def choose(
+    found: Sequence[ConfirmedImage],
+    *,
+    trained: Mapping[str, int],
+    rules: ConfirmedRules,
+    left_out: Collection[UUID] = (),
+) -> Chosen:
+    """Choose, the oldest label first; `trained` says how many known images each class was trained with.
+
+    Images of the labels `left_out` do not join, nor do their near copies.
+    """
     chosen = Chosen()
     contents: set[str] = set()
     hashes: list[int] = []
@@ -64,18 +74,22 @@ def choose(found: Sequence[ConfirmedImage], *, trained: Mapping[str, int], rules
         day = (one.tenant_id, day_of(one.said_at))
         if one.sha256 in contents or _is_near(one, hashes):
             chosen.near += 1
+            continue
+        if one.label_id in left_out:
+            chosen.left_out += 1
         elif (
             by_day[day] >= rules.per_tenant_and_day
             or by_class[one.generator] >= rules.share_of_class * trained[one.generator]
         ):
             chosen.over_cap += 1
+            continue
         else:
             chosen.images.append(one)
             by_day[day] += 1
             by_class[one.generator] += 1
-            contents.add(one.sha256)
-            if one.perceptual_hash is not None:
-                hashes.append(one.perceptual_hash)
+        contents.add(one.sha256)
+        if one.perceptual_hash is not None:
+            hashes.append(one.perceptual_hash)
     return chosen
 
 

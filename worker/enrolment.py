@@ -5,9 +5,9 @@ anew from the list of what stands, so an undo leaves no trace in it. One change 
 decided in one transaction, so that a run which is broken off decides nothing half.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -40,6 +40,7 @@ from leaktrace.records.open_set_models import Enrolment
 from leaktrace.science.gates import Gate, GateRules, compare, held_out_recall
 from worker.bench import Bench, Built, as_sample, calibration_sample, store_artefact
 from worker.density_facts import describe
+from worker.left_behind import LeftBehind
 from worker.loaded_models import read_density
 from worker.misnamed import tell_taken
 from worker.periodic import run_alone
@@ -59,6 +60,7 @@ class Enroller:
     engine: Engine
     store: ObjectStore
     rules: GateRules
+    left_behind: LeftBehind = field(default_factory=LeftBehind)
 
     def run(self, attributor: "Attributor") -> bool:
         """Decide all open changes, unless somebody else does so now; says whether it did.
@@ -79,13 +81,43 @@ class Enroller:
     def _decide_all(
         self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: Bench
     ) -> None:
+        due = self._due(changes, behind, bench)
         for tenant_id in behind:
-            with _sparing_others(tenant_id), transaction(self.engine) as session:
-                self._follow(session, tenant_id, bench)
+            if tenant_id in due:
+                with self._sparing_others(tenant_id, due), transaction(self.engine) as session:
+                    self._follow(session, tenant_id, bench)
         for change in changes:
-            withdrawn = change[0].state == "withdrawing"
-            with _sparing_others(change[0].tenant_id):
-                (self._withdraw if withdrawn else self._enrol)(change, bench)
+            if change[0].tenant_id in due:
+                withdrawn = change[0].state == "withdrawing"
+                with self._sparing_others(change[0].tenant_id, due):
+                    (self._withdraw if withdrawn else self._enrol)(change, bench)
+
+    def _due(
+        self, changes: Sequence[Sequence[Enrolment]], behind: Sequence[UUID], bench: Bench
+    ) -> dict[UUID, Hashable]:
+        """Of whom there is something to do, and it was not tried in vain just now; with all that it depends on."""
+        situations: dict[UUID, Hashable] = {}
+        with transaction(self.engine) as session:
+            for tenant_id in {*behind, *(change[0].tenant_id for change in changes)}:
+                standing = standing_enrolments(session, tenant_id, model_version=bench.model_version)
+                asked = [one for change in changes for one in change if one.tenant_id == tenant_id]
+                enrolments = frozenset((one.id, one.state) for one in (*standing, *asked))
+                situations[tenant_id] = (bench.base.version, enrolments)
+        return {one: how for one, how in situations.items() if self.left_behind.is_due(one, how)}
+
+    @contextmanager
+    def _sparing_others(self, tenant_id: UUID, situations: Mapping[UUID, Hashable]) -> Iterator[None]:
+        """Let a tenant whose density cannot be made again, since examples were deleted, hold up nobody else."""
+        try:
+            yield
+        except ValueError as error:
+            seconds = self.left_behind.fail(tenant_id, situations[tenant_id])
+            log.warning(
+                "tenant_left_behind",
+                tenant_id=str(tenant_id),
+                reason=str(error),
+                again_in_seconds=round(seconds),
+            )
 
     def _follow(self, session: Session, tenant_id: UUID, bench: Bench) -> None:
         """Set the tenant's generators on the shared density that is active now."""
@@ -201,12 +233,3 @@ class Enroller:
         store_density(session, new, tenant_id=tenant_id)
         activate_density(session, checkpoint.version, outcome=reason)
         return checkpoint.version
-
-
-@contextmanager
-def _sparing_others(tenant_id: UUID) -> Iterator[None]:
-    """Let a tenant whose density cannot be made again, since examples were deleted, hold up nobody else."""
-    try:
-        yield
-    except ValueError as error:
-        log.warning("tenant_left_behind", tenant_id=str(tenant_id), reason=str(error))

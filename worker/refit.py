@@ -27,7 +27,7 @@ from leaktrace.records.density_models import DensityVersion
 from leaktrace.records.drift import golden_drifts
 from leaktrace.records.locks import REFIT_LOCK
 from leaktrace.records.promotions import standing_promotions
-from leaktrace.records.refits import confirmed_in, newest_label_used, record_refit
+from leaktrace.records.refits import confirmed_in, labels_left_out, newest_label_used, record_refit
 from leaktrace.science.gates import GateRules
 from leaktrace.science.refitting import refit_known, step_sizes
 from leaktrace.settings import Settings
@@ -131,25 +131,32 @@ class Refitter:
         chosen = self._choose(session, own, version)
         situation = self._situation(session, active, chosen, model_version=version, asked=asked)
         decision = decide_refit(situation, max_age=self.rules.max_age)
-        counted = {"near_copies": chosen.near, "over_cap": chosen.over_cap, "confirmed": chosen.per_class()}
+        counted = {
+            "near_copies": chosen.near,
+            "over_cap": chosen.over_cap,
+            "left_out": chosen.left_out,
+            "confirmed": chosen.per_class(),
+        }
         if not decision.due:
             return Run("no_change", decision.reason, active.version, counted)
         bench = Bench(attributor, active, read_density(active, self.store))
+        used = confirmed_in(session, active.version)
         sizes = step_sizes(
-            confirmed_in(session, active.version),
+            used,
             confirmed=len(chosen.images),
             most=most_at_once(active.known_images),
         )
         drafts = self._drafts(session, own, chosen, sizes, reason=decision.reason, model_version=version)
         entered = Contest(store=self.store, rules=self.gates).enter(session, drafts, bench)
-        return _run_of(entered, sizes, chosen, reason=decision.reason, counted=counted)
+        return _run_of(entered, sizes, chosen, used=used, reason=decision.reason, counted=counted)
 
     def _choose(self, session: Session, own: "OpenSetDensity", model_version: str) -> Chosen:
         names = [str(name) for name in own.classes_]
         trained = dict(zip(names, np.bincount(own.labels_, minlength=len(names)).tolist(), strict=True))
         rules = self.rules.confirmed
         found = list_confirmed(session, model_version, generators=names, age=rules.age)
-        return choose(found, trained=trained, rules=rules)
+        left_out = labels_left_out(session, model_version)
+        return choose(found, trained=trained, rules=rules, left_out=left_out)
 
     def _situation(
         self,
@@ -228,9 +235,18 @@ def _data_facts(manifest: bytes, chosen: Chosen, *, model_version: str) -> dict[
 
 
 def _run_of(
-    entered: Entered, sizes: Sequence[int], chosen: Chosen, *, reason: str, counted: dict[str, Any]
+    entered: Entered,
+    sizes: Sequence[int],
+    chosen: Chosen,
+    *,
+    used: int,
+    reason: str,
+    counted: dict[str, Any],
 ) -> Run:
-    """The record says which steps were tried; a refused one also up to which label it looked."""
+    """The record says which steps were tried; a refused one also up to which label it looked, and whom it leaves out.
+
+    What the smallest step would have added to the `used` images in force was in every step that was refused.
+    """
     steps = [
         {"confirmed_images": size, "refused_by": failed}
         for size, failed in zip(sizes, entered.tried, strict=False)
@@ -240,7 +256,10 @@ def _run_of(
         taken = f"{sizes[len(steps) - 1]} of {len(chosen.images)} confirmed images, in step {len(steps)}"
         return Run("shadow", f"{reason}: {entered.outcome} ({taken})", entered.version, details)
     details["newest_label"] = str(max(one.label_id for one in chosen.images))
-    return Run("refused", f"{reason}: {entered.outcome}", entered.version, details)
+    leaves_out = [str(one.label_id) for one in chosen.images[used : sizes[-1]]]
+    details["leaves_out"] = leaves_out
+    refused = f"{reason}: {entered.outcome}; left out until they are labelled anew: {len(leaves_out)}"
+    return Run("refused", refused, entered.version, details)
 
 
 def _record(session: Session, model_version: str, run: Run, *, asked: UUID | None = None) -> None:

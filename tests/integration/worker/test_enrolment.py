@@ -38,6 +38,7 @@ from leaktrace.science.gates import GateRules
 from tests.integration.worker.conftest import MakeWorker
 from tests.submissions import Submissions
 from tests.synthetic import CLASSES, SyntheticAttributor, picture_of
+from worker.bench import Bench
 from worker.discovery import Discoverer
 from worker.enrolment import Enroller
 from worker.process import WorkerProcess
@@ -200,14 +201,31 @@ def test_undo_takes_it_back(story: Story) -> None:
     assert story.recall(story.submit(gamma=10), "gamma", called="unseen") == 1
 
 
-def test_deleted_examples_hold_up_nobody(
-    story: Story, engine: Engine, store: S3ObjectStore, queue: ShardQueue
-) -> None:
-    enrolment = story.enrol("gamma", "gamma-1")
-    with transaction(engine) as session:
+def lose_examples(story: Story, enrolment: Enrolment) -> None:
+    """The tenant's density is to be made again, and cannot be."""
+    with transaction(story.engine) as session:
         session.execute(delete(EnrolledImage).where(EnrolledImage.enrolment_id == enrolment.id))
         own = DensityVersion.tenant_id == story.submissions.tenant_id
         session.execute(update(DensityVersion).where(own).values(state="retired"))
+
+
+def test_tenant_without_examples_is_left_alone(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_examples(story, story.enrol("gamma", "gamma-1"))
+    tries: list[int] = []
+    build = Bench.build
+    monkeypatch.setattr(Bench, "build", lambda *given, **rules: (tries.append(1), build(*given, **rules))[1])
+    story.decide()
+    story.decide()
+    assert len(tries) == 1
+    with transaction(story.engine) as session:
+        undo_enrolment(session, story.change, name="gamma-1")
+    assert [one.state for one in story.decide()] == ["undone"]
+
+
+def test_deleted_examples_hold_up_nobody(
+    story: Story, engine: Engine, store: S3ObjectStore, queue: ShardQueue
+) -> None:
+    lose_examples(story, story.enrol("gamma", "gamma-1"))
     other = replace(story, submissions=Submissions(engine, store, queue, tenant="another"))
     assert other.enrol("delta", "delta-1").state == "active"
 

@@ -212,13 +212,33 @@ def test_refused_steps_wait_for_more(service: Service, monkeypatch: pytest.Monke
     service.confirm(service.submit(alpha=20))
     assert service.refit() == (
         "refused",
-        "20 of 9 newly confirmed images: 198 known images are too many",
+        "20 of 9 newly confirmed images: 198 known images are too many; left out until they are labelled anew: 1",
     )
     assert [size for size, _ in last_steps(service)] == [18, 9, 4, 2, 1]
     assert service.refit() == ("no_change", "0 of 9 newly confirmed images")
     service.confirm(service.submit(beta=10))
     refuse_steps_over(180 + 2, monkeypatch)
     assert (service.refit()[0], last_steps(service)[-1]) == ("shadow", (2, []))
+
+
+def test_bad_image_blocks_one_refit(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = service.submit(alpha=1)
+    with transaction(service.engine) as session:
+        embedding = session.scalars(
+            select(Attribution.embedding).join(Item).where(Item.batch_id == bad)
+        ).one()
+
+    def gates(_champion: Judge, challenger: Judge, **_: object) -> list[Gate]:
+        holds = bool((challenger.density.embeddings_ == embedding).all(axis=1).any())
+        return [Gate("reference_flips", not holds, holds, 0, "it holds the bad image")]
+
+    monkeypatch.setattr(contest, "compare", gates)
+    service.confirm(bad)
+    service.confirm(service.submit(alpha=6, beta=5))
+    assert (service.refit()[0], [size for size, _ in last_steps(service)]) == ("refused", [12, 6, 3, 1])
+    service.confirm(service.submit(beta=10))
+    assert service.refit()[0] == "shadow"
+    assert last_steps(service) == [(18, [])]
 
 
 def test_asked_refit_is_answered(service: Service) -> None:

@@ -1,5 +1,6 @@
 """When the density for everybody is fitted again, on which images, and when a shadow is decided."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -69,6 +70,17 @@ def test_tenant_has_its_share_of_a_day() -> None:
     found = [confirmed(number, tenant=1 + number // 6) for number in range(1, 10)]
     chosen = choose(found, trained={"alpha": 100}, rules=ConfirmedRules(per_tenant_and_day=3))
     assert (len(chosen.images), chosen.over_cap) == (6, 3)
+
+
+def test_left_out_image_waits_for_new_label() -> None:
+    rules, trained = ConfirmedRules(), {"alpha": 100}
+    bad, near = confirmed(1, bits=0), confirmed(2, bits=0b111)
+    others = [confirmed(number) for number in range(3, 6)]
+    chosen = choose([bad, near, *others], trained=trained, rules=rules, left_out={bad.label_id})
+    assert (chosen.images, chosen.left_out, chosen.near) == (others, 1, 1)
+    anew = replace(bad, label_id=UUID(int=9))
+    chosen = choose([*others, anew], trained=trained, rules=rules, left_out={bad.label_id})
+    assert (chosen.images, chosen.left_out) == ([*others, anew], 0)
 
 
 @pytest.mark.parametrize(
