@@ -120,9 +120,10 @@ def newest_label_used(session: Session, model_version: str) -> UUID | None:
 
 def labels_left_out(session: Session, model_version: str) -> set[UUID]:
     """The labels of the images that refused refits leave out. An image that is labelled anew is not among them."""
-    label = func.jsonb_array_elements_text(Refit.details["leaves_out"]).column_valued("label")
-    statement = select(label).where(Refit.model_version == model_version, Refit.outcome == "refused")
-    return {UUID(each) for each in session.scalars(statement)}
+    statement = select(Refit.details["leaves_out"]).where(
+        Refit.model_version == model_version, Refit.outcome == "refused"
+    )
+    return {UUID(label) for labels in session.scalars(statement) for label in labels or ()}
 
 
 def confirmed_in(session: Session, version: str) -> int:

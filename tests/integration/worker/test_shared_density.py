@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import count
 from uuid import UUID
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, select, update
 
@@ -227,9 +228,10 @@ def test_bad_image_blocks_one_refit(service: Service, monkeypatch: pytest.Monkey
         embedding = session.scalars(
             select(Attribution.embedding).join(Item).where(Item.batch_id == bad)
         ).one()
+    bad_row = np.asarray(embedding, dtype=np.float32)
 
     def gates(_champion: Judge, challenger: Judge, **_: object) -> list[Gate]:
-        holds = bool((challenger.density.embeddings_ == embedding).all(axis=1).any())
+        holds = bool((challenger.density.embeddings_ == bad_row).all(axis=1).any())
         return [Gate("reference_flips", not holds, holds, 0, "it holds the bad image")]
 
     monkeypatch.setattr(contest, "compare", gates)
