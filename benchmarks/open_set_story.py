@@ -3,9 +3,11 @@
     python -m benchmarks.open_set_story --images IMAGES [--generator NAME ...] [--model starter] [--repeats 1]
 
 IMAGES holds `closed/<class>/` (images of known generators; only those of the split "test" where a `manifest.csv` says
-so) and `open/<generator>/` (images of generators that the model was not trained on). For each of these: a batch of it
-is flagged unseen -> discovered -> named -> the next batch is attributed -> known answers stand -> rollback restores
-everything. Each repeat is a tenant of its own and keeps another part of the images for the next batch.
+so) and `open/<generator>/` (images of generators that the model was not trained on). For each of these: what gets no
+name in a batch of it is held -> discovered as one group -> a person sees whose group it is, and says of the batch's
+other images that no known generator made them -> the group is named -> the next batch is attributed -> known answers
+stand -> rollback restores everything. Each repeat is a tenant of its own and keeps another part of the images for the
+next batch.
 """
 
 import argparse
@@ -29,8 +31,10 @@ from leaktrace.records.keys import create_key, ensure_tenant
 IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 FIRST_IMAGES = 50  # what an enrolment needs at alpha = 0.05
 DISCOVERY_SECONDS = 120.0
+GROWTH_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
 MIN_RECALL, MAX_FLIPS = 0.9, 0.005
+REASON = "the story"
 # The quarantine is looked at at once, and often.
 SETTINGS = {
     "LEAKTRACE_QUARANTINE_AGE_SECONDS": "0",
@@ -57,7 +61,10 @@ class Story:
     generator: str
     first: int
     unseen: int  # of the first batch
+    unnamed: int  # of the first batch, unseen ones among them
     candidate: Candidate | None
+    own: float | None  # share of the candidate's images that are of the first batch
+    grown: int | None  # images of the candidate when it was named; None where the batch was named instead
     enrolled: bool
     outcome: str | None  # of the enrolment, in words
     second: int
@@ -68,23 +75,27 @@ class Story:
 
 
 def tell(client: Client, cast: Cast, *, discovery_seconds: float = DISCOVERY_SECONDS) -> Story:
-    """Play it. Without a candidate the first batch itself is named, as a person who made the images would."""
+    """Play it. Without a candidate of their own, people name the first batch, as who made the images would."""
     known = submit(client, "known", cast.known)
     first = submit(client, "first", cast.first)
-    answers = list(client.results(first))
-    unseen = sum(one.attribution is not None and one.attribution.verdict == "unseen" for one in answers)
-    candidate = await_candidate(client, seconds=discovery_seconds)
-    name, reason = f"{cast.generator}-found", "the story"
-    if candidate is not None:
-        asked = client.open_set.enrol_candidate(candidate.id, name, reason=reason)
+    verdicts = [one.attribution.verdict for one in client.results(first) if one.attribution]
+    candidate, own = await_candidate(client, first, seconds=discovery_seconds)
+    say_unknown(client, first)
+    grown = await_growth(client, candidate) if candidate is not None else None
+    name = f"{cast.generator}-found"
+    if candidate is not None and grown is not None:
+        asked = client.open_set.enrol_candidate(candidate.id, name, reason=REASON)
     else:
-        asked = client.open_set.enrol_batch(first, name, reason=reason)
+        asked = client.open_set.enrol_batch(first, name, reason=REASON)
     decided = client.open_set.wait(asked.id)
     told = Story(
         generator=cast.generator,
-        first=len(answers),
-        unseen=unseen,
+        first=len(verdicts),
+        unseen=verdicts.count("unseen"),
+        unnamed=len(verdicts) - verdicts.count("generator"),
         candidate=candidate,
+        own=own,
+        grown=grown,
         enrolled=decided.state == "active",
         outcome=decided.outcome,
         second=len(cast.second),
@@ -124,19 +135,46 @@ def answer_of(result: Result) -> str | None:
 
 def rescore(client: Client, batch_id: str) -> dict[str, str]:
     """What is in force now says of each item of a batch."""
-    done = client.rescoring.wait(client.rescoring.batch(batch_id, reason="the story").id)
+    done = client.rescoring.wait(client.rescoring.batch(batch_id, reason=REASON).id)
     if done.state != "completed":
         raise SystemExit(f"the re-score failed: {done.error}")
     return {one.custom_id: one.after for one in client.rescoring.items(done.id, changed=False)}
 
 
-def await_candidate(client: Client, *, seconds: float) -> Candidate | None:
-    """The largest candidate, once one was found."""
+def await_candidate(
+    client: Client, batch_id: str, *, seconds: float
+) -> tuple[Candidate | None, float | None]:
+    """The candidate that a person takes for this batch's generator, most of it being of the batch; and its share."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = client.open_set.candidates()
-        if found:
-            return max(found, key=lambda one: one.size)
+        for candidate in client.open_set.candidates():
+            own = count(client, candidate_id=candidate.id, batch_id=batch_id)
+            share = own / max(1, count(client, candidate_id=candidate.id))
+            if share > 0.5:
+                return candidate, share
+        time.sleep(PAUSE_SECONDS)
+    return None, None
+
+
+def count(client: Client, **choice: str) -> int:
+    """Images of a choice that nobody has judged."""
+    return client.review.look_at(dict(choice), "correct", reason=REASON).count
+
+
+def say_unknown(client: Client, batch_id: str) -> None:
+    """Say of all images of a batch that no known generator made them."""
+    choice = {"batch_id": batch_id}
+    expected = count(client, **choice)
+    client.review.label_many(choice, "correct", expected=expected, reason=REASON)
+
+
+def await_growth(client: Client, candidate: Candidate) -> int | None:
+    """How many images the candidate has once they are enough for an enrolment; None when they never are."""
+    deadline = time.monotonic() + GROWTH_SECONDS
+    while time.monotonic() < deadline:
+        sizes = {one.id: one.size for one in client.open_set.candidates()}
+        if sizes.get(candidate.id, 0) >= FIRST_IMAGES:
+            return sizes[candidate.id]
         time.sleep(PAUSE_SECONDS)
     return None
 
@@ -220,9 +258,13 @@ def print_stories(stories: Sequence[Story]) -> None:
     second, named = sum(one.second for one in enrolled), sum(one.named or 0 for one in enrolled)
     attributed, flips = (sum(getattr(one, name) or 0 for one in enrolled) for name in ("attributed", "flips"))
     discovered = [one for one in stories if one.candidate is not None]
+    first = sum(one.first for one in stories)
     rows = [
-        ("flagged unseen", _share(sum(one.unseen for one in stories), sum(one.first for one in stories)), ""),
+        ("called unseen", _share(sum(one.unseen for one in stories), first), ""),
+        ("held, since they got no name", _share(sum(one.unnamed for one in stories), first), ""),
         ("discovered", f"{len(discovered)} of {len(stories)}", "all"),
+        ("of the candidate its own", ", ".join(f"{one.own:.1%}" for one in discovered) or "none", ""),
+        ("named as a candidate", f"{sum(one.grown is not None for one in stories)} of {len(stories)}", ""),
         ("enrolled", f"{len(enrolled)} of {len(stories)}", "all"),
         ("next batch attributed", _share(attributed, second), f">= {MIN_RECALL:.0%}"),
         ("known answers that flip", _share(flips, named), f"<= {MAX_FLIPS:.1%}"),

@@ -66,8 +66,9 @@ def story(make_worker: MakeWorker, settings: Settings, engine: Engine) -> Story:
 
 @pytest.mark.timeout(300)
 def test_unknown_generator_is_found_named_and_taken_back(story: Story) -> None:
-    assert (story.first, story.unseen) == (60, 60)
+    assert (story.first, story.unseen, story.unnamed) == (60, 60, 60)
     assert story.candidate is not None
+    assert (story.own, story.grown) == (1.0, 60)
     assert (story.enrolled, story.outcome) == (True, story.outcome)
     assert (story.attributed or 0) / story.second >= 0.9
     assert (story.named or 0) >= 30
