@@ -62,7 +62,8 @@ def test_damaged_weights_end_the_process(service_environment: dict[str, str], tm
     damaged = tmp_path / "damaged"
     shutil.copytree(resolve_folder("starter"), damaged)
     weights = damaged / PROTO_LEAKNET
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 0xFF]))
     run = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "worker.app:app", "worker"],
         cwd=ROOT,
