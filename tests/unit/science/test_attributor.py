@@ -143,7 +143,8 @@ def test_self_test_notices_nan(attributor: Attributor) -> None:
 def test_changed_density_is_refused(small_folder: Path, tmp_path: Path) -> None:
     for file in small_folder.glob("[!.]*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / DENSITY).write_bytes((tmp_path / DENSITY).read_bytes()[:-1] + b"\0")
+    whole = (tmp_path / DENSITY).read_bytes()
+    (tmp_path / DENSITY).write_bytes(whole[:-1] + bytes([whole[-1] ^ 0xFF]))
     with pytest.raises(ModelUnusable, match="SHA-256"):
         Attributor.load(tmp_path)
 
